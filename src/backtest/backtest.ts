@@ -1,0 +1,269 @@
+import type { CapacityStatus } from "../api/capacity.ts";
+import type { Rung } from "../api/conditions.ts";
+import { parseDuration } from "../api/duration.ts";
+import { headroomOf } from "../api/prediction.ts";
+import { examine } from "../forecast/data-quality.ts";
+import type { DecisionReason } from "../revise/decision.ts";
+import { accuracyOf, type ForecastAccuracy } from "./accuracy.ts";
+import { algorithmFor } from "./algorithm-for.ts";
+import { type Run, runPolicy, scoreSizes } from "./cluster.ts";
+import { forescalePolicy } from "./forescale-policy.ts";
+import { type Pictures, picturesOf } from "./pictures.ts";
+import { fixedAtPeak, plainHpa, tuneHpa, tuneSchedule, usualTarget } from "./plain-policies.ts";
+import { type RollingForecasts, rollForecasts } from "./rolling-forecasts.ts";
+import { type Scene, type SceneDemand, sceneOf } from "./scene.ts";
+import type { Tried } from "./tune-target.ts";
+import { type Verdict, type VerdictReason, verdictOf } from "./verdict.ts";
+import { type ReplayRules, spanOf, tickMs, type Workload } from "./workload.ts";
+
+export const policyNames = ["forescale", "hpaTuned", "hpaDefault", "cronTuned", "fixed", "oracle"] as const;
+export type PolicyName = (typeof policyNames)[number];
+
+/** What a policy came to. */
+export interface PolicyResult {
+  readonly podHours: number;
+  /** Pod-hours ÷ the oracle's. */
+  readonly overOracle: number;
+  readonly underProvisionedMinutes: number;
+  /** The same as a share of the replay, 0 … 1. */
+  readonly underProvisioned: number;
+  /** Demand that no pod was there for, as a share of all demand, 0 … 1. */
+  readonly unserved: number;
+  /** How often its size changed. */
+  readonly actions: number;
+  /** Load that it aims at, as a share of what a pod carries; for HPAs. */
+  readonly target?: number;
+  /** Whether a tuned policy lacks pods no longer than Forescale at some target; where not, the best one stands here. */
+  readonly isAsGood?: boolean;
+}
+
+/** A policy at one of the targets tried. */
+export interface TriedResult {
+  readonly policy: "hpa" | "cron";
+  readonly target: number;
+  readonly podHours: number;
+  readonly overOracle: number;
+  readonly underProvisioned: number;
+  readonly unserved: number;
+  readonly actions: number;
+}
+
+/** All that a workload's backtest tells. Times are milliseconds since the epoch. */
+export interface BacktestResult {
+  readonly name: string;
+  readonly learnFromMs: number;
+  readonly replayFromMs: number;
+  readonly replayUntilMs: number;
+  readonly stepSeconds: number;
+  readonly startupSeconds: number;
+  /** What a full pod carries of each metric. */
+  readonly podTargets: Readonly<Record<string, number>>;
+  /** What the past told of the capacity, where the manifest asks for more than the targets. */
+  readonly capacity?: CapacityStatus;
+  /** Share of the replay in which a learnt capacity is asked about more load, in all or per pod, than its past had; absent where the targets hold. */
+  readonly extrapolated?: number;
+  /** What so many pods (the oracle's mean) carry of one load by a learnt capacity; absent where the targets hold, or several loads count. */
+  readonly carried?: { readonly name: string; readonly pods: number; readonly load: number };
+  /** The metric that needs the most pods: the forecasts judged are its. */
+  readonly metric: string;
+  /** Name of the algorithm that made those forecasts. */
+  readonly algorithm: string;
+  /** What the manifest has forecast by instead, which a replay can't ask; absent where the manifest's is replayed. */
+  readonly notReplayed?: string;
+  readonly policies: Readonly<Record<PolicyName, PolicyResult>>;
+  readonly tried: readonly TriedResult[];
+  /** Share of Forescale's decisions by rung and by reason, the most frequent first. */
+  readonly decisions: {
+    readonly rungs: Readonly<Partial<Record<Rung, number>>>;
+    readonly reasons: Readonly<Partial<Record<DecisionReason, number>>>;
+  };
+  /** Undefined where there was no forecast to compare. */
+  readonly accuracy: ForecastAccuracy | undefined;
+  readonly verdict: Verdict;
+  readonly reasons: readonly VerdictReason[];
+  readonly pictures: Pictures;
+}
+
+/**
+ * Replays the last part of a workload's history tick by tick: Forescale's own stages and HPA arithmetic against plain HPAs,
+ * the past's schedule, a fixed size and a clairvoyant, all in the same model of a cluster.
+ *
+ * @param onProgress called with the share done, 0 … 1
+ * @throws HistoryError for a history that cannot be replayed, RangeError for a manifest that cannot be
+ */
+export function backtest(
+  workload: Workload,
+  rules: ReplayRules,
+  onProgress: (share: number) => void = () => {},
+): BacktestResult {
+  const span = spanOf(workload, rules);
+  const scene = sceneOf(workload, span, rules);
+  const { prediction } = workload.spec;
+  const timeZone = prediction?.timeZone ?? "UTC";
+  const algorithm = algorithmFor(workload.spec);
+  const rolled = new Map<string, RollingForecasts>();
+  for (const { name, load } of scene.demands)
+    rolled.set(
+      name,
+      rollForecasts(load, {
+        fromMs: span.replayFromMs,
+        untilMs: span.replayUntilMs,
+        horizonMs: parseDuration(prediction?.horizon ?? "24h"),
+        historyMs: parseDuration(prediction?.history ?? "14d"),
+        timeZone,
+        algorithm: algorithm.replayed,
+      }),
+    );
+  onProgress(0.3);
+  const rungs = new Map<Rung, number>();
+  const causes = new Map<DecisionReason, number>();
+  const forescale = runPolicy(
+    scene,
+    forescalePolicy(
+      scene,
+      (metric, timeMs) => rolled.get(metric)?.latest(timeMs),
+      ({ rung, reason }) => {
+        rungs.set(rung, (rungs.get(rung) ?? 0) + 1);
+        causes.set(reason, (causes.get(reason) ?? 0) + 1);
+      },
+    ),
+  );
+  onProgress(0.6);
+  const hpaTuned = tuneHpa(scene, forescale.underProvisionedMinutes);
+  onProgress(0.8);
+  const cronTuned = tuneSchedule(scene, timeZone, forescale.underProvisionedMinutes);
+  const oracle = scoreSizes(scene, (tick) => scene.oracle[tick]);
+
+  const spanMinutes = (scene.ticks * tickMs) / 60_000;
+  const days = spanMinutes / 1440;
+  const result = (run: Run, about: Pick<PolicyResult, "target" | "isAsGood"> = {}): PolicyResult => ({
+    podHours: run.podHours,
+    overOracle: run.podHours / oracle.podHours,
+    underProvisionedMinutes: run.underProvisionedMinutes,
+    underProvisioned: run.underProvisionedMinutes / spanMinutes,
+    unserved: run.unserved,
+    actions: run.actions,
+    ...about,
+  });
+  const policies: Record<PolicyName, PolicyResult> = {
+    forescale: result(forescale),
+    hpaTuned: result(hpaTuned.run, { target: hpaTuned.target, isAsGood: hpaTuned.isAsGood }),
+    hpaDefault: result(runPolicy(scene, plainHpa(scene, usualTarget)), { target: usualTarget }),
+    cronTuned: result(cronTuned.run, { target: cronTuned.target, isAsGood: cronTuned.isAsGood }),
+    fixed: result(fixedAtPeak(scene)),
+    oracle: result(oracle),
+  };
+  const leading = leadingDemand(scene);
+  const rolling = rolled.get(leading.name)!;
+  const accuracy = accuracyOf(rolling);
+  const headroom = headroomOf(prediction);
+  const { verdict, reasons } = verdictOf({
+    learntDays: (span.replayFromMs - span.learnFromMs) / 86_400_000,
+    accuracy,
+    refusal: refusalOf(rolling),
+    notReplayed: algorithm.notReplayed,
+    counters: scene.metrics.filter(({ load }) => examine(load).resets !== undefined).map(({ name }) => name),
+    maxError: Number((prediction?.accuracyGate?.maxError ?? "100%").slice(0, -1)) / 100,
+    ...allowanceOf(headroom),
+    short: policies.forescale.underProvisioned,
+    podHours: policies.forescale.podHours,
+    unserved: policies.forescale.unserved,
+    actionsPerDay: policies.forescale.actions / days,
+    startupSeconds: rules.startupSeconds,
+    tuned: {
+      target: hpaTuned.target,
+      podHours: policies.hpaTuned.podHours,
+      short: policies.hpaTuned.underProvisioned,
+      isAsGood: hpaTuned.isAsGood,
+      unserved: policies.hpaTuned.unserved,
+      actionsPerDay: policies.hpaTuned.actions / days,
+    },
+    capped:
+      scene.needed.reduce((n, pods) => n + (pods > scene.limits.maxReplicas ? 1 : 0), 0) / Math.max(1, scene.ticks),
+    isConstant: scene.oracle.every((pods) => pods === scene.oracle[0]),
+  });
+  return {
+    name: workload.name,
+    ...span,
+    stepSeconds: Math.max(...scene.metrics.map(({ load }) => load.stepMs)) / 1000,
+    startupSeconds: rules.startupSeconds,
+    podTargets: Object.fromEntries(workload.podTargets),
+    ...(scene.capacity && { capacity: scene.capacity.status }),
+    ...extrapolatedIn(scene),
+    ...carriedBy(scene),
+    metric: leading.name,
+    algorithm: algorithm.replayed,
+    ...(algorithm.notReplayed !== undefined && { notReplayed: algorithm.notReplayed }),
+    policies,
+    tried: [
+      ...hpaTuned.tried.map((tried) => triedResult("hpa", tried, result)),
+      ...cronTuned.tried.map((tried) => triedResult("cron", tried, result)),
+    ],
+    decisions: { rungs: sharesOf(rungs), reasons: sharesOf(causes) },
+    accuracy,
+    verdict,
+    reasons,
+    pictures: picturesOf(scene, leading, rolling, {
+      forescale: forescale.pods,
+      hpa: hpaTuned.run.pods,
+      oracle: oracle.pods,
+    }),
+  };
+}
+
+function sharesOf<K extends string>(counts: ReadonlyMap<K, number>): Partial<Record<K, number>> {
+  const all = counts.values().reduce((sum, count) => sum + count, 0);
+  const entries = [...counts].sort((a, b) => b[1] - a[1]).map(([key, count]) => [key, count / all] as const);
+  return Object.fromEntries(entries) as Partial<Record<K, number>>;
+}
+
+function triedResult(
+  policy: TriedResult["policy"],
+  { target, run }: Tried,
+  result: (run: Run) => PolicyResult,
+): TriedResult {
+  const { podHours, overOracle, underProvisioned, unserved, actions } = result(run);
+  return { policy, target, podHours, overOracle, underProvisioned, unserved, actions };
+}
+
+function extrapolatedIn({ capacity, metrics, ticks }: Scene): Pick<BacktestResult, "extrapolated"> {
+  const demand = capacity?.demand;
+  if (demand === undefined) return {};
+  const loads = demand.loads.map((name) => metrics.find((metric) => metric.name === name)!.atTick);
+  let beyond = 0;
+  for (let k = 0; k < ticks; k++) if (demand.extrapolates(loads.map((each) => each[k]))) beyond++;
+  return { extrapolated: beyond / ticks };
+}
+
+/** What a learnt capacity of one load comes to at the replay's usual size. */
+function carriedBy({ capacity, oracle }: Scene): Pick<BacktestResult, "carried"> {
+  const demand = capacity?.demand;
+  if (demand?.loads.length !== 1) return {};
+  const pods = Math.max(1, Math.round(oracle.reduce((sum, each) => sum + each, 0) / oracle.length));
+  return { carried: { name: demand.name, pods, load: demand.carried(pods) } };
+}
+
+/** The demand that asks for the most pods over the replay. */
+function leadingDemand({ demands, span }: Scene): SceneDemand {
+  const asked = ({ load: { startMs, stepMs, values }, pods }: SceneDemand) =>
+    values
+      .slice(Math.floor((span.replayFromMs - startMs) / stepMs))
+      .reduce((sum, value) => sum + (pods(value) || 0), 0) * stepMs;
+  return demands.length === 1 ? demands[0] : demands.toSorted((a, b) => asked(b) - asked(a))[0];
+}
+
+/** The share of time that may lack pods, and the setting that says so. */
+function allowanceOf(headroom: ReturnType<typeof headroomOf>): { allowedShort: number; allowedBy: string } {
+  const text = (share: number) => Number((100 * share).toPrecision(6));
+  return headroom.kind === "Quantile"
+    ? { allowedShort: 1 - headroom.quantile, allowedBy: `quantile ${text(headroom.quantile)}` }
+    : { allowedShort: headroom.underProvisioned, allowedBy: `objective ${text(headroom.underProvisioned)} %` };
+}
+
+function refusalOf({ refusals }: RollingForecasts): string | undefined {
+  const first = refusals[0];
+  if (first === undefined) return undefined;
+  return first.kind === "TooShort"
+    ? `${first.samples} values are known where ${first.needed} are needed`
+    : first.why.replace(/\.$/, "");
+}

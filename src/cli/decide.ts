@@ -1,0 +1,199 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { parseDuration } from "../api/duration.ts";
+import { algorithmOf } from "../api/horizontal-portrait.ts";
+import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/intelligent-horizontal-pod-autoscaler.ts";
+import { type MetricSpec, metricName } from "../api/metrics.ts";
+import { readManifest } from "../api/read-manifest.ts";
+import { capacityColumns, type Demand, learnFromColumns } from "../capacity/demand.ts";
+import { createStagedPath } from "../controllers/staged-path.ts";
+import { createOutlooks } from "../portrait/outlook.ts";
+import { createSchedule } from "../portrait/schedule.ts";
+import type { Decision, DecisionTick } from "../revise/decision.ts";
+import type { DecisionPath } from "../revise/decision-path.ts";
+import { createDemandPath } from "../revise/demand-path.ts";
+import { binMeans } from "../series/resample.ts";
+import { endMs, type Series } from "../series/series.ts";
+import { type Command, type Io, UsageError, type Values } from "./command.ts";
+import { pipe } from "./pipe.ts";
+import { readHistory } from "./read-history.ts";
+
+export const command: Command = {
+  name: "decide",
+  summary: "decides a workload's pods tick by tick, one JSON line in, one out",
+  usage: "--ihpa FILE --history FILE.csv",
+  description: [
+    "The whole decision path of one workload, as the controller runs it; the clock is the input's.",
+    'In:  {"time", "metrics": {"NAME": value or null}, "replicas": {"online", "cutoff", "standby", "starting"},',
+    '      "startup_s": [seconds of pods that became ready since the last line],',
+    '      "lag_s": how old the values are, 30 where absent}',
+    'Out: {"time", "desired": {"online", "cutoff", "standby"}, "total", "reason", "rung"}, or {"time", "error"}',
+  ].join("\n"),
+  options: {
+    ihpa: { type: "string", value: "FILE", help: "manifest of the IntelligentHorizontalPodAutoscaler (YAML or JSON)" },
+    history: {
+      type: "string",
+      value: "FILE.csv",
+      help: "header timestamp,NAME…; the workload's totals, a column a metric, and those that spec.capacity names",
+    },
+  },
+  examples: ["forescale decide --ihpa ihpa.yaml --history history.csv < ticks.jsonl"],
+  run,
+};
+
+async function run(values: Values, positionals: readonly string[], io: Io): Promise<number> {
+  const [ihpa, history] = ["ihpa", "history"].map((name) => {
+    if (typeof values[name] === "string") return values[name];
+    throw new UsageError(`decide needs --${name} FILE; \`forescale decide --help\` shows an example`);
+  });
+  const { object, warnings } = await fromFile(io, ihpa, (text) =>
+    readManifest(text, { kind: "IntelligentHorizontalPodAutoscaler" }),
+  );
+  for (const warning of warnings) io.stderr.write(`forescale: ${ihpa}: ${warning}\n`);
+  for (const left of madeOutside(object.spec)) io.stderr.write(`forescale: ${ihpa}: ${left}\n`);
+  const wanted = object.spec.capacity;
+  const names = [...new Set([...metricNames(object.spec), ...(wanted ? capacityColumns(wanted) : [])])];
+  const histories = await fromFile(io, history, (text) =>
+    readHistory(text, names, (message) => io.stderr.write(`forescale: ${history}: ${message}\n`)),
+  );
+  const capacity = wanted && learnFromColumns(wanted, histories);
+  if (capacity) io.stderr.write(`forescale: ${ihpa}: capacity ${capacity.status.model}: ${capacity.status.message}\n`);
+  const path = createStagedPath(object.spec, openPath(object.spec, histories, capacity?.demand));
+  const known = new Set(names);
+  return pipe(
+    io,
+    positionals,
+    (line) => ({ time: line.time, ...toLine(path.decide(readTick(line, known))) }),
+    (line) => ({ time: typeof line?.time === "string" ? line.time : null }),
+  );
+}
+
+/** A sentence for each provider that a program outside makes: here nobody asks it. */
+function madeOutside({ portraitProviders }: IntelligentHorizontalPodAutoscalerSpec): string[] {
+  return (portraitProviders ?? []).flatMap(({ dynamic }, index) => {
+    if (dynamic === undefined) return [];
+    const isOutside = dynamic.externalGeneratorName !== undefined || algorithmOf(dynamic) === "External";
+    const where = `portraitProviders[${index}] (${dynamic.portraitType})`;
+    return isOutside ? [`${where} is made by a program outside and proposes nothing here; the others decide`] : [];
+  });
+}
+
+/** Joins the stages for one workload: schedule, forecasts on demand, decisions. */
+function openPath(
+  spec: IntelligentHorizontalPodAutoscalerSpec,
+  histories: ReadonlyMap<string, Series>,
+  demand: Demand | undefined,
+): DecisionPath {
+  const algorithm = spec.portraitProviders?.find(({ dynamic }) => dynamic?.portraitType === "Predictive")?.dynamic
+    ?.algorithm?.type;
+  // Between its points the path's own memory knows lines only, along which arrivals don't scatter as they came.
+  const countsArrivals = algorithm === "NHPP";
+  let leadSeconds: number | undefined;
+  const outlook = createOutlooks({
+    leadSeconds: () => leadSeconds,
+    history: (metric) => {
+      const lived = path.history(metric);
+      return countsArrivals ? continued(histories.get(metric), lived) : lived;
+    },
+    timeZone: spec.prediction?.timeZone ?? "UTC",
+    horizonMs: parseDuration(spec.prediction?.horizon ?? "24h"),
+    stepMs: Math.max(0, ...[...histories.values()].map(({ stepMs }) => stepMs)),
+    algorithm,
+  });
+  const path: DecisionPath = createDemandPath(spec, { schedule: createSchedule(spec), histories, outlook }, demand);
+  const decide = (tick: DecisionTick) => {
+    const decision = path.decide(tick);
+    leadSeconds = decision.lead.seconds;
+    return decision;
+  };
+  return { ...path, decide };
+}
+
+/** A history as it was read, continued in its own steps by what was lived since; what was lived where that can't be. */
+function continued(history: Series | undefined, lived: Series | undefined): Series | undefined {
+  if (history === undefined || lived === undefined) return lived;
+  const each = history.stepMs / lived.stepMs;
+  const from = Math.round((endMs(history) - lived.startMs) / lived.stepMs);
+  if (!(Number.isInteger(each) && from >= 0)) return lived;
+  return { ...history, values: joined(history.values, binMeans(lived.values.subarray(from), each)) };
+}
+
+function joined(a: Float64Array, b: Float64Array): Float64Array {
+  const both = new Float64Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
+
+/** Names of all metrics that dynamic providers use. */
+function metricNames(spec: IntelligentHorizontalPodAutoscalerSpec): string[] {
+  const specs: MetricSpec[] = [...(spec.metrics ?? [])];
+  for (const { dynamic } of spec.portraitProviders ?? []) specs.push(...(dynamic?.metrics ?? []));
+  return [...new Set(specs.map(metricName))];
+}
+
+async function fromFile<T>(io: Io, path: string, read: (text: string) => T): Promise<T> {
+  let text: string;
+  try {
+    text = await readFile(resolve(io.cwd, path), "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`${path} can't be read (${code}); check the path`, { cause: error });
+  }
+  try {
+    return read(text);
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function readTick(line: Record<string, unknown>, names: ReadonlySet<string>): DecisionTick {
+  const { time, metrics, replicas, startup_s: startups, lag_s: lag } = line;
+  // Without a zone the platform would take the machine's own.
+  const hasZone = typeof time === "string" && /(Z|[+-]\d\d:?\d\d)$/.test(time);
+  const timeMs = typeof time === "string" ? Date.parse(hasZone ? time : `${time}Z`) : Number.NaN;
+  if (Number.isNaN(timeMs))
+    throw new Error(`time is ${JSON.stringify(time)}; give a UTC time such as "2025-11-22T06:00:00Z"`);
+  if (!isRecord(metrics)) throw new Error('metrics is missing; give {"NAME": value or null}');
+  if (!isRecord(replicas)) throw new Error("replicas is missing; give online, cutoff, standby and starting");
+  return {
+    timeMs,
+    loads: new Map(
+      Object.entries(metrics).map(([name, value]) => {
+        if (value !== null && typeof value !== "number")
+          throw new Error(`metrics.${name} is ${JSON.stringify(value)}; give a number or null`);
+        if (!names.has(name))
+          throw new Error(`metrics.${name} is no metric of the manifest; there is ${[...names].join(", ")}`);
+        return [name, value];
+      }),
+    ),
+    replicas: {
+      online: count(replicas, "online"),
+      cutoff: count(replicas, "cutoff"),
+      standby: count(replicas, "standby"),
+      starting: count(replicas, "starting"),
+    },
+    ...(startups !== undefined && { startupSeconds: numbers(startups, "startup_s") }),
+    ...(lag !== undefined && { lagMs: numbers([lag], "lag_s")[0] * 1000 }),
+  };
+}
+
+function count(replicas: Record<string, unknown>, state: string): number {
+  const value = replicas[state] ?? 0;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
+  throw new Error(`replicas.${state} is ${JSON.stringify(value)}; give a whole number from 0`);
+}
+
+function numbers(value: unknown, field: string): number[] {
+  if (Array.isArray(value) && value.every((each) => typeof each === "number" && each >= 0)) return value;
+  throw new Error(`${field} is ${JSON.stringify(value)}; give seconds from 0`);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function toLine({ desired, total, rung, reason, message }: Decision): object {
+  if (desired === undefined) return { error: `${rung}: ${message}` };
+  return { desired, total, reason: `${reason}: ${message}`, rung };
+}

@@ -1,0 +1,79 @@
+/** What one checker said when it was asked. `Unknown`: it couldn't be asked, or doesn't know. */
+export type CheckResult =
+  | { readonly kind: "Passed" }
+  | { readonly kind: "Failed" | "Unknown"; readonly message: string };
+
+/** One of `spec.stabilityCheckers`, with what it said last. */
+export interface CheckerReading {
+  /** Its own, such as `stabilityCheckers[0]`: what is remembered of it goes by this name. */
+  readonly name: string;
+  readonly stabilizationAction: "Pause" | "Rollback";
+  readonly coolDownSeconds: number;
+  readonly result: CheckResult;
+}
+
+/** What is remembered of a checker that failed, as plain JSON. */
+export interface CheckerTrip {
+  readonly name: string;
+  readonly action: "Pause" | "Rollback";
+  /** When it failed first, and when it was last seen to fail or not to know. */
+  readonly sinceMs: number;
+  readonly lastMs: number;
+  readonly message: string;
+}
+
+export interface StabilityState {
+  readonly trips: readonly CheckerTrip[];
+}
+
+/** What the checkers let changes do. */
+export interface StabilityDecision {
+  /** GoOn; Pause: no step, nobody is let go; Rollback: all pods that are out of service come back, and no step is made. */
+  readonly action: "GoOn" | "Pause" | "Rollback";
+  readonly reason: "ChecksPassed" | "CheckFailed" | "CheckUnknown" | "CoolingDown";
+  readonly message: string;
+  readonly state: StabilityState;
+}
+
+/**
+ * What the checkers let changes do now. A failed one acts until it has passed for coolDownSeconds; one that can't be asked pauses
+ * changes, and rolls none back; Rollback wins over Pause. A checker that failed and can't be asked since has not passed.
+ *
+ * @param state what the last decision gave; undefined at the start
+ */
+export function decideStability(
+  state: StabilityState | undefined,
+  readings: readonly CheckerReading[],
+  nowMs: number,
+): StabilityDecision {
+  const trips: CheckerTrip[] = [];
+  let unknown: string | undefined;
+  let cooling: string | undefined;
+  for (const { name, stabilizationAction: action, coolDownSeconds, result } of readings) {
+    const before = state?.trips.find((trip) => trip.name === name);
+    if (result.kind === "Failed")
+      trips.push({ name, action, sinceMs: before?.sinceMs ?? nowMs, lastMs: nowMs, message: result.message });
+    else if (result.kind === "Unknown") {
+      unknown ??= `${name} can't tell: ${result.message}`;
+      if (before) trips.push({ ...before, action, lastMs: nowMs });
+    } else if (before && nowMs - before.lastMs < coolDownSeconds * 1000) {
+      trips.push({ ...before, action });
+      const seconds = Math.ceil(coolDownSeconds - (nowMs - before.lastMs) / 1000);
+      cooling ??= `${name} passes again; changes go on in ${seconds} s`;
+    }
+  }
+  const worst = trips.find(({ action }) => action === "Rollback") ?? trips[0];
+  if (worst !== undefined) {
+    const isCooling = worst.lastMs < nowMs;
+    const message = isCooling && cooling !== undefined ? cooling : `${worst.name} failed: ${worst.message}`;
+    return { action: worst.action, reason: isCooling ? "CoolingDown" : "CheckFailed", message, state: { trips } };
+  }
+  if (unknown !== undefined)
+    return {
+      action: "Pause",
+      reason: "CheckUnknown",
+      message: `${unknown}; changes wait until it can`,
+      state: { trips },
+    };
+  return { action: "GoOn", reason: "ChecksPassed", message: "all checks pass", state: { trips } };
+}

@@ -1,0 +1,47 @@
+import { describeQuality, examine } from "./data-quality.ts";
+import { decompositionForecast } from "./decomposition.ts";
+import { type ForecastOutcome, type ForecastRequest, forecast } from "./forecast.ts";
+import { nhppForecast } from "./nhpp-forecast.ts";
+import { proactiveForecast } from "./proactive.ts";
+import { detectPeriods } from "./robust-period.ts";
+import { sntsfForecast } from "./sntsf.ts";
+import { withoutWildValues } from "./wild-values.ts";
+
+/** Every forecaster that a portrait can name. `Forecast` weighs experts by their own past; the others are published algorithms. */
+const forecasters: Readonly<Record<string, (request: ForecastRequest) => ForecastOutcome>> = {
+  Forecast: forecast,
+  RobustSTL: (request) =>
+    decompositionForecast(
+      request,
+      detectPeriods(request.series.values, { stepMs: request.series.stepMs }).map(({ period }) => period),
+    ),
+  RobustTrend: (request) => decompositionForecast(request, []),
+  Proactive: proactiveForecast,
+  NHPP: (request) => nhppForecast(request),
+  SNTSF: (request) => sntsfForecast(request),
+};
+
+/** Their names. */
+export const forecasterNames: readonly string[] = Object.keys(forecasters);
+
+/**
+ * Forecasts by the algorithm that the request names; its `method` begins with what is odd about the history.
+ *
+ * @throws RangeError for a name that none has, and as the algorithm does
+ */
+export function forecastByName(request: ForecastRequest): ForecastOutcome {
+  const name = request.algorithm ?? "Forecast";
+  const forecaster = Object.hasOwn(forecasters, name) ? forecasters[name] : undefined;
+  if (!forecaster)
+    throw new RangeError(`there is no forecast algorithm ${name}; there are ${forecasterNames.join(", ")}`);
+  if (name === "Forecast" || name === "NHPP") return forecaster(request); // both know a bad history, and say it themselves
+  const { series } = request;
+  const outcome = forecaster({
+    ...request,
+    series: { ...series, values: withoutWildValues(series.values, series.stepMs).values },
+  });
+  if (outcome.kind !== "Forecast") return outcome;
+  const odd = describeQuality(examine(series));
+  const { method } = outcome.forecast;
+  return odd === "" ? outcome : { ...outcome, forecast: { ...outcome.forecast, method: `history: ${odd}; ${method}` } };
+}

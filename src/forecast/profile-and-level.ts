@@ -1,0 +1,113 @@
+import { centredMean, dayProfile, dayWeights, type Profile } from "./day-profile.ts";
+import { quantilesOfDays } from "./day-samples.ts";
+import { levelShares, levelsBefore } from "./level.ts";
+import { type Expert, type Past, stepsIn, unrootInPlace } from "./past.ts";
+
+export const weekdayOrWeekend = dayWeights(0.15);
+
+/** The day's profile moved by as much of the recent level as the history shows to last. */
+export const profileAndLevel: Expert = {
+  name: "profile and level",
+  forecast(past) {
+    if (past.rooted.length < past.stepsPerDay) return undefined;
+    const { profile, residual } = profileOf(past);
+    const levels = [5, 60].map((minutes) => levelsBefore(residual, Math.max(0.35, stepsIn(past, minutes))));
+    const shares = levelShares(residual, levels, past.leads, past.horizon, { ...fitOf(past), penalty: 0.5 });
+    return sampleDays(past, profile, residual, levels, shares, { fading: 0.85, days: weekdayOrWeekend });
+  },
+};
+
+/** The day's shape carried on from the level of now: for load that drifts from day to day. */
+export const driftingLevel: Expert = {
+  name: "drifting level",
+  forecast(past) {
+    if (past.rooted.length < past.stepsPerDay) return undefined;
+    const daily = centredMean(past.rooted, Math.floor(past.stepsPerDay / 2));
+    const profile = dayProfile(less(past.rooted, daily), past, weekdayOrWeekend);
+    const residual = less(past.rooted, profile.past);
+    const level = levelsBefore(residual, Math.max(0.35, stepsIn(past, 60)));
+    const shares = new Float64Array(past.leads.length).fill(1);
+    return sampleDays(past, profile, residual, [level], shares, { fading: 0.9, days: weekdayOrWeekend });
+  },
+};
+
+/** The value of now and what earlier days did from this time on: the best there is for minutes, misled for a day. */
+export const courseFromNow: Expert = {
+  name: "course from now",
+  trust: [1, 0.5, 0.1, 0.03],
+  forecast(past) {
+    if (past.rooted.length < past.stepsPerDay) return undefined;
+    const value = levelsBefore(past.rooted, Math.max(0.35, stepsIn(past, 0.1)));
+    const flat: Profile = { past: past.rooted, ahead: new Float64Array(past.leads.length) };
+    const shares = new Float64Array(past.leads.length).fill(1);
+    return sampleDays(past, flat, past.rooted, [value], shares, { fading: 0.85, days: weekdayOrWeekend });
+  },
+};
+
+const sameWeekday = Float64Array.from({ length: 49 }, (_, k) => (Math.floor(k / 7) === k % 7 ? 1 : 0.02));
+
+/** The profile of the same weekday, from two weeks of history on. */
+export const weekProfile: Expert = {
+  name: "week profile",
+  forecast(past) {
+    if (past.rooted.length < 14 * past.stepsPerDay) return undefined;
+    const profile = dayProfile(past.rooted, past, sameWeekday);
+    const residual = less(past.rooted, profile.past);
+    const levels = [5, 60, 1440].map((minutes) => levelsBefore(residual, Math.max(0.35, stepsIn(past, minutes))));
+    const shares = levelShares(residual, levels, past.leads, past.horizon, { ...fitOf(past), penalty: 0.3 });
+    return sampleDays(past, profile, residual, levels, shares, { fading: 0.95, days: weekdayOrWeekend });
+  },
+};
+
+interface ProfileAndResidual {
+  readonly profile: Profile;
+  readonly residual: Float64Array;
+}
+
+const profiles = new WeakMap<Past, ProfileAndResidual>();
+
+/** The day's profile of a history and what it leaves; made once for the experts that share it. */
+export function profileOf(past: Past): ProfileAndResidual {
+  let known = profiles.get(past);
+  if (known === undefined) {
+    const profile = dayProfile(past.rooted, past, weekdayOrWeekend);
+    known = { profile, residual: less(past.rooted, profile.past) };
+    profiles.set(past, known);
+  }
+  return known;
+}
+
+/** Shares of levels are fitted from a quarter of a day on, 96 times a day. */
+export function fitOf({ stepsPerDay }: Past): { from: number; every: number } {
+  return { from: Math.max(2, Math.floor(stepsPerDay / 4)), every: Math.max(1, Math.floor(stepsPerDay / 96)) };
+}
+
+function sampleDays(
+  past: Past,
+  profile: Profile,
+  residual: Float64Array,
+  levels: readonly Float64Array[],
+  shares: Float64Array,
+  weights: { readonly fading: number; readonly days: Float64Array },
+): Float64Array {
+  const base = addLevels(profile.ahead, levels, shares);
+  const { from } = fitOf(past);
+  return unrootInPlace(quantilesOfDays(past, { residual, base, fallback: 0, levels, shares, from, ...weights }));
+}
+
+/** For each lead: `values` + Σ share · the level known now. */
+export function addLevels(values: Float64Array, levels: readonly Float64Array[], shares: Float64Array): Float64Array {
+  const many = levels.length;
+  return values.map((value, l) => {
+    let sum = value;
+    for (let p = 0; p < many; p++) sum += shares[l * many + p] * levels[p][levels[p].length - 1];
+    return sum;
+  });
+}
+
+/** values − other, sample by sample. */
+export function less(values: Float64Array, other: Float64Array): Float64Array {
+  const out = new Float64Array(values.length);
+  for (let i = 0; i < out.length; i++) out[i] = values[i] - other[i];
+  return out;
+}

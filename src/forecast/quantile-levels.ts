@@ -1,0 +1,31 @@
+import { gridLevels } from "./past.ts";
+
+/**
+ * Reads any level off the quantiles on `gridLevels`: linear in ln(p / (1 − p)) between two of them, and on along the last
+ * two beyond the ends, so that the tail thins out exponentially. Ascending levels give ascending values.
+ *
+ * @param quantiles `[level · leads + lead]`, ascending over the levels
+ * @param many number of leads
+ * @returns one array of `many` values for each level
+ */
+export function readLevels(quantiles: Float64Array, many: number, levels: readonly number[]): Float64Array[] {
+  return levels.map((level) => {
+    const exact = gridLevels.indexOf(level);
+    if (exact >= 0) return quantiles.slice(exact * many, (exact + 1) * many);
+    let upper = gridLevels.findIndex((known) => known > level);
+    if (upper < 0) upper = gridLevels.length - 1;
+    upper = Math.max(1, upper);
+    const from = logit(gridLevels[upper - 1]);
+    const part = (logit(level) - from) / (logit(gridLevels[upper]) - from);
+    const out = new Float64Array(many);
+    for (let l = 0; l < many; l++) {
+      const low = quantiles[(upper - 1) * many + l];
+      out[l] = low + part * (quantiles[upper * many + l] - low);
+    }
+    return out;
+  });
+}
+
+function logit(level: number): number {
+  return Math.log(level / (1 - level));
+}

@@ -1,0 +1,24 @@
+import { dayWeights } from "./day-profile.ts";
+import { quantilesOfDays } from "./day-samples.ts";
+import { type Expert, presentMean } from "./past.ts";
+
+const days = dayWeights(0.1);
+
+/** What the same time of earlier days was, as it was: slow to follow a new level, never misled by the last hour. */
+export const timeOfDay: Expert = {
+  name: "time of day",
+  forecast(past) {
+    const n = past.raw.length;
+    if (n < past.stepsPerDay) return undefined;
+    return quantilesOfDays(past, {
+      residual: past.raw,
+      base: new Float64Array(past.leads.length),
+      fallback: presentMean(past.raw),
+      levels: [],
+      shares: new Float64Array(0),
+      from: 0,
+      fading: n < 14 * past.stepsPerDay ? 0.8 : 0.85,
+      days,
+    });
+  },
+};

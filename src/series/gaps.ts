@@ -1,0 +1,29 @@
+/** Share of samples present, 0 … 1; 0 for an empty series. */
+export function presentShare(values: Float64Array): number {
+  let present = 0;
+  for (let t = 0; t < values.length; t++) if (Number.isFinite(values[t])) present++;
+  return values.length === 0 ? 0 : present / values.length;
+}
+
+/**
+ * Fills gaps by a straight line between their neighbours, and the ends by the nearest sample.
+ *
+ * @param values samples, NaN where missing
+ * @returns a new array of the same length; unchanged (all NaN) where nothing is present
+ */
+export function interpolate(values: Float64Array): Float64Array {
+  const n = values.length;
+  const filled = values.slice();
+  let last = -1;
+  for (let t = 0; t < n; t++) {
+    if (!Number.isFinite(values[t])) continue;
+    if (last < 0) filled.fill(values[t], 0, t);
+    else if (t > last + 1) {
+      const slope = (values[t] - values[last]) / (t - last);
+      for (let i = last + 1; i < t; i++) filled[i] = values[last] + slope * (i - last);
+    }
+    last = t;
+  }
+  if (last >= 0) filled.fill(values[last], last + 1);
+  return filled;
+}

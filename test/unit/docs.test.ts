@@ -1,0 +1,57 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+
+import { readManifest } from "../../src/api/read-manifest.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const docs = join(root, "docs");
+const pages = [
+  join(root, "README.md"),
+  ...readdirSync(docs, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".md"))
+    .map((path) => join(docs, path)),
+];
+
+/** Local files that a page links to or shows. */
+function targets(page: string): string[] {
+  const text = readFileSync(page, "utf8").replaceAll(/```[\s\S]*?```/g, "");
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target]) => target.split("#")[0])
+    .filter((target) => target !== "" && !/^[a-z]+:/.test(target))
+    .map((target) => join(dirname(page), target));
+}
+
+describe("the docs", () => {
+  test.each(pages.map((page) => relative(root, page)))("%s links only to what is there", (page) => {
+    expect(targets(join(root, page)).filter((target) => !existsSync(target))).toEqual([]);
+  });
+
+  test("the manifests of the examples, the README and the pages are taken without a warning", () => {
+    const examples = readdirSync(join(docs, "examples")).map((name) =>
+      readFileSync(join(docs, "examples", name), "utf8"),
+    );
+    const written = pages.flatMap((page) =>
+      [...readFileSync(page, "utf8").matchAll(/^( *)```yaml\n([\s\S]*?)^ *```/gm)].map(([, indent, text]) =>
+        text.replaceAll(new RegExp(`^${indent}`, "gm"), ""),
+      ),
+    );
+    const whole = [...examples, ...written]
+      .flatMap((text) => text.split(/^---$/m))
+      .filter((text) => text.includes("apiVersion: autoscaling.forescale.io"));
+    expect(whole.length).toBeGreaterThan(2);
+    for (const text of whole) expect(readManifest(text).warnings, text).toEqual([]);
+  });
+
+  test("every figure stands in a page", () => {
+    const shown = new Set(pages.flatMap(targets));
+    const figures = readdirSync(join(docs, "figures")).map((name) => join(docs, "figures", name));
+    expect(figures.filter((figure) => !shown.has(figure))).toEqual([]);
+  });
+
+  test("every page stands in the index", () => {
+    const listed = new Set(targets(join(docs, "README.md")));
+    const own = pages.filter((page) => dirname(page) === docs && !page.endsWith("README.md"));
+    expect(own.filter((page) => !listed.has(page))).toEqual([]);
+  });
+});
