@@ -24,7 +24,7 @@ import type { PostReview } from "./reviews.ts";
 /** What the gateway keeps of a pod. */
 export interface GatewayPod extends KubeObject, StandbyPod {
   readonly metadata: ObjectMeta;
-  readonly status?: StandbyPod["status"] & {
+  readonly status?: Omit<NonNullable<StandbyPod["status"]>, "conditions"> & {
     readonly conditions?: readonly {
       readonly type: string;
       readonly status: string;
