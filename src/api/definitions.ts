@@ -95,6 +95,10 @@ export const definitions: Readonly<Record<Kind, Definition>> = {
         description: "How much of a change in steps has been made.",
       },
       {
+        ...statusOf("Stable", "Stable", "Whether the stability checkers let changes go on."),
+        priority: 1,
+      },
+      {
         name: "HPA",
         type: "string",
         jsonPath: ".status.hpa.name",

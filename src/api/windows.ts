@@ -3,9 +3,14 @@ import type { FromSchema, Schema } from "./schema.ts";
 
 const cron = {
   type: "string",
-  minLength: 9,
   maxLength: 128,
-  pattern: "^\\S+ +\\S+ +\\S+ +\\S+ +\\S+$",
+  "x-kubernetes-validations": [
+    {
+      // A rule rather than a pattern, for the sake of what people are told.
+      rule: "self.matches('^[^ ]+( +[^ ]+){4}$')",
+      message: "a cron expression has five fields: give minute, hour, day of month, month and day of week",
+    },
+  ],
 } as const satisfies Schema;
 
 const localTime = {

@@ -11,8 +11,9 @@ export function claimsOf(seen: Seen, obstacle: Obstacle | undefined): Claim[] {
   const { ihpa } = seen;
   const { scaleMode, paused, scaleTargetRef } = ihpa.spec;
   const unready = obstacle ?? silenceOf(seen);
+  const inert = unready ?? unreadNumberOf(seen);
   return [
-    claim("Ready", !unready, unready?.reason ?? "AsExpected", unready?.message ?? seen.decision!.message),
+    claim("Ready", !inert, inert?.reason ?? "AsExpected", inert?.message ?? seen.decision!.message),
     claim(
       "AbleToScale",
       !obstacle,
@@ -23,9 +24,9 @@ export function claimsOf(seen: Seen, obstacle: Obstacle | undefined): Claim[] {
       ? claim("ScalingActive", false, "Preview", previewMessage(seen))
       : claim(
           "ScalingActive",
-          !unready,
-          unready?.reason ?? "AsExpected",
-          unready?.message ?? "the number is served and acts",
+          !inert,
+          inert?.reason ?? "AsExpected",
+          inert?.message ?? "the number is served and acts",
         ),
     limitedClaim(seen.decision, unready),
     claim(
@@ -57,6 +58,18 @@ function silenceOf({ decision, loadFaults }: Seen): Obstacle | undefined {
   return fault
     ? { reason: fault.reason, message: `${said}; ${fault.message}` }
     : { reason: "NoValidPortraitValue", message: said };
+}
+
+/** Why the decision does not act: the HPA that should follow our number can't read it, as when no server answers. */
+function unreadNumberOf({ ihpa, hpas }: Seen): Obstacle | undefined {
+  if (ihpa.spec.hpa === "None" || ihpa.spec.scaleMode === "Preview") return undefined;
+  const hpa = actingHpa(ihpa, hpas);
+  const active = hpa?.status?.conditions?.find(({ type }) => type === "ScalingActive");
+  if (active?.status !== "False" || active.reason !== "FailedGetExternalMetric") return undefined;
+  return {
+    reason: active.reason,
+    message: `HPA ${hpa!.metadata.name} can't read the number, so the target stays as it is: ${active.message ?? active.reason}`,
+  };
 }
 
 function limitedClaim(decision: Decision | undefined, unready: Obstacle | undefined): Claim {

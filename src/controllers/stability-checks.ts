@@ -12,6 +12,7 @@ import {
   decideStability,
   type StabilityDecision,
   type StabilityState,
+  sinceUnknown,
 } from "../execute/stability.ts";
 import type { Log } from "../kube/log.ts";
 import { stamp } from "../kube/times.ts";
@@ -208,6 +209,7 @@ function restoredState({ spec, status }: IntelligentHorizontalPodAutoscaler): St
   const message = stable.message
     .slice(name.length)
     .replace(/^ failed: /, "")
+    .split(sinceUnknown)[0]
     .trim();
   return { trips: [{ name, action, sinceMs, lastMs, message }] };
 }

@@ -26,6 +26,9 @@ export interface StabilityState {
   readonly trips: readonly CheckerTrip[];
 }
 
+/** Stands between why a checker failed and why it can't be asked since. */
+export const sinceUnknown = "; now it can't tell: ";
+
 /** What the checkers let changes do. */
 export interface StabilityDecision {
   /** GoOn; Pause: no step, nobody is let go; Rollback: all pods that are out of service come back, and no step is made. */
@@ -65,7 +68,9 @@ export function decideStability(
   const worst = trips.find(({ action }) => action === "Rollback") ?? trips[0];
   if (worst !== undefined) {
     const isCooling = worst.lastMs < nowMs;
-    const message = isCooling && cooling !== undefined ? cooling : `${worst.name} failed: ${worst.message}`;
+    const { result } = readings.find(({ name }) => name === worst.name)!;
+    const since = result.kind === "Unknown" ? `${sinceUnknown}${result.message}` : "";
+    const message = isCooling && cooling !== undefined ? cooling : `${worst.name} failed: ${worst.message}${since}`;
     return { action: worst.action, reason: isCooling ? "CoolingDown" : "CheckFailed", message, state: { trips } };
   }
   if (unknown !== undefined)

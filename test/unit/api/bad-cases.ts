@@ -25,11 +25,18 @@ export const badCases: readonly BadCase[] = [
     says: "is no cron expression",
   },
   {
+    name: "a cron of four fields",
+    by: "Rule",
+    object: crons({ ...nine, start: "0 7 * *" }),
+    field: "spec.portraitProviders[0].cron.crons[0].start",
+    says: "has five fields",
+  },
+  {
     name: "a cron of six fields",
-    by: "Structure",
+    by: "Rule",
     object: crons({ ...nine, end: "0 0 9 * * *" }),
     field: "spec.portraitProviders[0].cron.crons[0].end",
-    says: "is not of the form wanted",
+    says: "has five fields",
   },
   {
     name: "a window that closes as it opens",

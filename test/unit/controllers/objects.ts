@@ -99,7 +99,15 @@ export function hpaOf(
     },
     ...(scalingActive && {
       status: {
-        conditions: [{ type: "ScalingActive", status: scalingActive, reason: "ValidMetricFound", message: "ok" }],
+        conditions: [
+          {
+            type: "ScalingActive",
+            status: scalingActive,
+            ...(scalingActive === "True"
+              ? { reason: "ValidMetricFound", message: "ok" }
+              : { reason: "FailedGetExternalMetric", message: "no answer" }),
+          },
+        ],
       },
     }),
   };

@@ -335,6 +335,21 @@ describe("status", () => {
     expect(plan.status.hpa).toMatchObject(hpa);
   });
 
+  test("while the HPA can't read the number, the autoscaler is not ready: its decision does not act", () => {
+    const hpas = [hpaOf("forescale-shop", { owner: "ihpa-1", scalingActive: "False" })];
+    const plan = planIhpa(seenOf({ hpas }));
+    for (const type of ["Ready", "ScalingActive"])
+      expect(conditionOf(plan, type)).toMatchObject({
+        status: "False",
+        reason: "FailedGetExternalMetric",
+        message: "HPA forescale-shop can't read the number, so the target stays as it is: no answer",
+      });
+    expect(conditionOf(plan, "Fallback")).toMatchObject({ status: "False", reason: "Fresh" });
+    expect(conditionOf(planIhpa(seenOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), hpas })), "Ready")?.status).toBe(
+      "True",
+    );
+  });
+
   test("conditions tell their generation and keep their times while their status stays", () => {
     const first = planIhpa(seenOf({ nowMs: nowMs - 600_000 }));
     const ihpa = ihpaOf({}, { status: first.status, metadata: { generation: 4 } });

@@ -88,6 +88,14 @@ describe("checkers", () => {
     ).toEqual(["Rollback", "Rollback", "Rollback", "GoOn", "GoOn"]);
   });
 
+  test("one that failed and can't be asked since says both", () => {
+    const first = decideStability(undefined, [checker(failed)], 0);
+    const second = decideStability(first.state, [checker(unknown)], 1000);
+    expect(second.message).toBe("a failed: errors rise; now it can't tell: no answer");
+    const third = decideStability(second.state, [checker(unknown)], 2000);
+    expect(third.message).toBe(second.message);
+  });
+
   test("Rollback wins over Pause, and the message names the checker", () => {
     const decision = decideStability(undefined, [checker(failed, "Pause", "a"), checker(failed, "Rollback", "b")], 0);
     expect(decision).toMatchObject({ action: "Rollback", message: "b failed: errors rise" });
