@@ -94,10 +94,13 @@ describeControlPlane("the controllers on a real API server, with the rights of t
       hpa: { mode: "Managed", name: "forescale-calm", toleranceBand: "0%" },
       lead: { source: "Measured" },
     });
-    expect(await condition("calm", "Ready")).toMatchObject({ status: "True", observedGeneration: 1 });
+    expect(await condition("calm", "AbleToScale")).toMatchObject({ status: "True", observedGeneration: 1 });
     expect(await condition("calm", "ForecastTrusted")).toBeUndefined();
     // Nothing serves the number here, so the HPA has nothing to act on and we leave the replicas alone.
-    await expect.poll(async () => (await condition("calm", "HPAActive"))?.status, soon).toBe("False");
+    for (const type of ["HPAActive", "Ready"])
+      await expect
+        .poll(() => condition("calm", type), soon)
+        .toMatchObject({ status: "False", reason: "FailedGetExternalMetric" });
     // A start-up that goes well warns of nothing else.
     const warnings = (await eventsAbout(rig.client, "calm")).filter((event) => event.startsWith("Warning"));
     expect(warnings.filter((event) => event !== "Warning FailedGetExternalMetric")).toEqual([]);

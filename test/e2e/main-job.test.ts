@@ -91,8 +91,10 @@ prometheusOrNot("with a real Prometheus", () => {
       await waitFor("its HPA's name", async () => (await jsonOf(rig, "ihpa", "ramp")).status.hpa?.name !== undefined);
       const { status } = await jsonOf(rig, "ihpa", "ramp");
       expect(status.hpa).toMatchObject({ mode: "Managed", name: "forescale-ramp", toleranceBand: "0%" });
-      expect(status.conditions.find(({ type }: { type: string }) => type === "Ready")).toMatchObject({
-        status: "True",
+      // The HPA may have looked before the number was there.
+      await waitFor("Ready", async () => {
+        const { conditions } = (await jsonOf(rig, "ihpa", "ramp")).status;
+        return conditions.find(({ type }: { type: string }) => type === "Ready").status === "True";
       });
     }, 60_000);
 
