@@ -1,3 +1,4 @@
+import { onlineGate } from "../api/labels.ts";
 import type { Samples } from "./samples.ts";
 
 /** `[fromMs, toMs)`, milliseconds since the Unix epoch; `toMs` is Infinity while it lasts. */
@@ -46,6 +47,8 @@ export interface PodObject {
 
 /** A pod that turns Ready more than this after its last container began may have been Ready before. */
 const longestWarmUpMs = 600_000;
+/** The same where pods are taken out of rotation and frozen: a later return to Ready is no start. */
+const longestGatedWarmUpMs = 60_000;
 /** Windows kept of one pod: one that flaps all day tells no more than its newest ones. */
 const mostWindows = 64;
 
@@ -157,10 +160,11 @@ export function startupSeconds(records: Iterable<PodRecord>, fromMs: number, toM
 function surelyFirst(pod: PodObject, readyMs: number): boolean {
   const containers = pod.status?.containerStatuses ?? [];
   const starts = containers.map(({ state }) => timeOf(state?.running?.startedAt) ?? NaN);
+  const longestMs = condition(pod, onlineGate) === undefined ? longestWarmUpMs : longestGatedWarmUpMs;
   return (
     containers.length > 0 &&
     containers.every(({ restartCount }) => restartCount === 0) &&
-    readyMs - Math.max(...starts) <= longestWarmUpMs // false for NaN
+    readyMs - Math.max(...starts) <= longestMs // false for NaN
   );
 }
 

@@ -25,9 +25,10 @@ interface Seen {
   readonly phase?: string;
   readonly started?: number;
   readonly restarts?: number;
+  readonly gated?: boolean;
 }
 
-function pod({ ready, scheduled, phase = "Running", started, restarts = 0 }: Seen = {}): PodObject {
+function pod({ ready, scheduled, phase = "Running", started, restarts = 0, gated = false }: Seen = {}): PodObject {
   return {
     metadata: { uid: "u1", namespace: "shop", name: "web-1", creationTimestamp: iso(0) },
     status: {
@@ -36,6 +37,7 @@ function pod({ ready, scheduled, phase = "Running", started, restarts = 0 }: See
         ...(scheduled === undefined
           ? []
           : [{ type: "PodScheduled", status: "True", lastTransitionTime: iso(scheduled) }]),
+        ...(gated ? [{ type: "forescale.io/online", status: "True" }] : []),
         ...(ready ? [{ type: "Ready", status: ready[0], lastTransitionTime: iso(ready[1]) }] : []),
       ],
       containerStatuses:
@@ -77,6 +79,16 @@ describe("our own record of a pod", () => {
     {
       name: "Ready long after its container began: it may have flapped",
       seen: { ready: ["True", 5_000], started: 5 },
+      startup: undefined,
+    },
+    {
+      name: "gated, and Ready soon after its start",
+      seen: { ready: ["True", 30], started: 20, gated: true },
+      startup: 30,
+    },
+    {
+      name: "gated, and back in rotation later",
+      seen: { ready: ["True", 110], started: 20, gated: true },
       startup: undefined,
     },
     {
