@@ -308,6 +308,10 @@ async function lead(leading: Leading): Promise<void> {
   leading.profiles.onChange(({ type, object }) => {
     if (type !== "Deleted") return;
     externals.forget(formatKey(keyOf(object)));
+    // Another profile of the same workload may have waited for this.
+    const { name } = object.spec.scaleTargetRef;
+    for (const other of caches.profiles.list(object.metadata.namespace ?? ""))
+      if (other.spec.scaleTargetRef.name === name) queues.profiles.add(formatKey(keyOf(other)));
     for (const pod of caches.pods.list(object.metadata.namespace ?? ""))
       if (hasPodState(pod)) queues.pods.add(formatKey(keyOf(pod)));
   });

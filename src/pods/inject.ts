@@ -42,8 +42,8 @@ const mirrorAnnotation = "kubernetes.io/config.mirror";
  */
 export function injectPod(pod: unknown, options: InjectionOptions): Injection {
   const injection = planInjection(pod, options);
-  const isLess = injection.outcome === "Refused" || injection.outcome === "GateOnly";
-  return isLess ? withReason(injection, fieldsOf(fieldsOf(pod).metadata).annotations) : injection;
+  // Each warning tells of something that the pod asked for and does not get.
+  return injection.warnings.length > 0 ? withReason(injection, fieldsOf(fieldsOf(pod).metadata).annotations) : injection;
 }
 
 function planInjection(pod: unknown, options: InjectionOptions): Injection {

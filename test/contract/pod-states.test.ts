@@ -110,6 +110,11 @@ describeControlPlane("pod states on real controllers, with the rights of the man
       .toMatch(/Deployment twice is brought about by ReplicaProfile twice already/);
     await sleep(3000);
     expect(await counts("twice")).toEqual({ online: 2, cutoff: 1, standby: 0, ready: 2 });
+    await rig.plane.kubectl(["delete", "replicaprofile", "twice", "-n", namespace]);
+    // At once, not when it is looked at anyway (30 s).
+    await expect
+      .poll(() => counts("twice"), { ...soon, timeout: 15_000 })
+      .toEqual({ online: 3, cutoff: 0, standby: 0, ready: 3 });
     await rig.plane.kubectl(["delete", "replicaprofile", "twice-too", "-n", namespace]);
     // Required, as a default of 0 would take all pods away.
     await expect(rig.client.create(profiles, profileOf("bare", {}, "twice"))).rejects.toThrow(/onlineReplicas/);

@@ -229,6 +229,7 @@ describe("the sidecar", () => {
       const elsewhere = inject(podOf("standby", {}, {}, wish));
       expect(elsewhere.added!.securityContext.capabilities).toEqual({ drop: ["ALL"] });
       expect(elsewhere.warnings).toEqual([expect.stringMatching(/--swap-namespaces/)]);
+      expect(elsewhere.told).toBe(elsewhere.warnings[0]);
       const unasked = inject(podOf("standby"), { namespace: "batch" });
       expect(unasked.added!.securityContext.capabilities).toEqual({ drop: ["ALL"] });
     });
