@@ -43,7 +43,9 @@ const mirrorAnnotation = "kubernetes.io/config.mirror";
 export function injectPod(pod: unknown, options: InjectionOptions): Injection {
   const injection = planInjection(pod, options);
   // Each warning tells of something that the pod asked for and does not get.
-  return injection.warnings.length > 0 ? withReason(injection, fieldsOf(fieldsOf(pod).metadata).annotations) : injection;
+  return injection.warnings.length > 0
+    ? withReason(injection, fieldsOf(fieldsOf(pod).metadata).annotations)
+    : injection;
 }
 
 function planInjection(pod: unknown, options: InjectionOptions): Injection {

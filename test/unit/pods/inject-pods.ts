@@ -5,7 +5,10 @@ import type { Fields, PatchOperation } from "../../../src/pods/inject-pod.ts";
 export function patched(document: unknown, patch: readonly PatchOperation[]): Fields {
   const result = structuredClone(document) as Fields;
   for (const { op, path, value } of patch) {
-    const keys = path.split("/").slice(1);
+    const keys = path
+      .split("/")
+      .slice(1)
+      .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
     const last = keys.pop()!;
     let parent: unknown = result;
     for (const key of keys) parent = (parent as Record<string, unknown>)[key];
