@@ -188,6 +188,7 @@ function judgeCost({ podHours, tuned, isConstant, short }: VerdictFacts): Verdic
   return {
     reason: isGood ? "BacktestPassed" : "BacktestFailed",
     isGood,
+    ...(isGood && change > 0 && { isCaution: true }),
     message: `Forescale takes ${size} than ${target}, which lacks pods no longer.`,
   };
 }
@@ -195,11 +196,17 @@ function judgeCost({ podHours, tuned, isConstant, short }: VerdictFacts): Verdic
 function judgePromise({ short, allowedShort, allowedBy }: VerdictFacts, isDearer: boolean): VerdictReason {
   const isGood = short <= promiseFactor * allowedShort;
   const lacks = `It lacks pods ${percent(short)} of the time`;
-  const leniency = short > allowedShort ? ", and a replay is judged by twice that" : "";
+  const isLenient = isGood && short > allowedShort;
+  const leniency = isLenient ? ", and a replay is judged by twice that" : "";
   const message = isGood
     ? `${lacks}; ${allowedBy} allows ${percent(allowedShort)}${leniency}.`
     : `${lacks}, more than twice the ${percent(allowedShort)} that ${allowedBy} allows: ${remedy(isDearer)}.`;
-  return { reason: isGood ? "BacktestPassed" : "BacktestFailed", isGood, message };
+  return {
+    reason: isGood ? "BacktestPassed" : "BacktestFailed",
+    isGood,
+    ...(isLenient && { isCaution: true }),
+    message,
+  };
 }
 
 function judgeUnserved({ unserved, allowedShort, tuned }: VerdictFacts, isDearer: boolean): VerdictReason {

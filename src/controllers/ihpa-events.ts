@@ -116,7 +116,14 @@ export class IhpaEvents {
     this.#events.record({
       regarding: ihpa,
       type: isTrouble(claim) ? "Warning" : "Normal",
-      reason: isFallback ? (isTrouble(claim) ? "FallbackEntered" : "FallbackLeft") : reason,
+      // A condition's AsExpected says nothing beside an Event's other columns.
+      reason: isFallback
+        ? isTrouble(claim)
+          ? "FallbackEntered"
+          : "FallbackLeft"
+        : reason === "AsExpected"
+          ? type
+          : reason,
       action: isFallback ? "Decide" : "Reconcile",
       note: isFallback ? `${reason}: ${message}` : `${type} is ${status}: ${message}`,
     });

@@ -223,7 +223,7 @@ function statusOf(
         ...(decision.provider && { provider: decision.provider }),
         load: decision.loads.map(({ name, value }) => ({ name, value })),
       },
-      lead: decision.lead,
+      lead: { ...decision.lead, seconds: Math.round(decision.lead.seconds * 10) / 10 },
     }),
     ...(stands && decision.change && { gray: grayOf(decision.change) }),
     ...(accuracy && { accuracy }),

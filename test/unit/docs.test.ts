@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
-
 import { readManifest } from "../../src/api/read-manifest.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -41,6 +42,27 @@ describe("the docs", () => {
       .filter((text) => text.includes("apiVersion: autoscaling.forescale.io"));
     expect(whole.length).toBeGreaterThan(2);
     for (const text of whole) expect(readManifest(text).warnings, text).toEqual([]);
+  });
+
+  test("the README's pipe commands answer, each line as it stands there", { timeout: 120_000 }, () => {
+    const section = readFileSync(join(root, "README.md"), "utf8").split("## Pipe commands")[1];
+    const commands = /```sh\n([\s\S]*?)```/.exec(section)![1];
+    // What the commands write belongs to no clone.
+    const clone = mkdtempSync(join(tmpdir(), "forescale-readme-"));
+    try {
+      for (const entry of readdirSync(root)) symlinkSync(join(root, entry), join(clone, entry));
+      const out = execFileSync("bash", ["-euo", "pipefail", "-c", commands], { cwd: clone, encoding: "utf8" });
+      const [forecast, periods, decision] = out
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+      expect(forecast.quantiles["0.5"]).toHaveLength(6);
+      expect(periods.periods).toEqual([24]);
+      expect(decision).toMatchObject({ rung: "Fresh", desired: { cutoff: 0, standby: 0 } });
+      expect(decision.total).toBeGreaterThan(10);
+    } finally {
+      rmSync(clone, { recursive: true });
+    }
   });
 
   test("every figure stands in a page", () => {

@@ -204,4 +204,18 @@ describe("what a backtest says", () => {
     expect(reasons.filter(({ isCaution }) => isCaution).map(({ reason }) => reason)).toEqual(["HistoryTooShort"]);
     expect(verdictOf({ ...good, learntDays: 3 }).reasons.some(({ isCaution }) => isCaution)).toBe(false);
   });
+
+  test("a drawback within what is allowed is a caution too", () => {
+    const cautions = (facts: Partial<VerdictFacts>) => {
+      const said = verdictOf({ ...good, ...facts });
+      expect(said.verdict).toBe("Enable");
+      return said.reasons.filter(({ isCaution }) => isCaution).map(({ message }) => message);
+    };
+    expect(cautions({})).toEqual([]);
+    const podHours = 1.01 * good.podHours;
+    expect(cautions({ podHours, tuned: { ...good.tuned, podHours: good.podHours } })).toEqual([
+      expect.stringContaining("1.0 % more pod-hours"),
+    ]);
+    expect(cautions({ short: 1.5 * good.allowedShort })).toEqual([expect.stringContaining("judged by twice that")]);
+  });
 });

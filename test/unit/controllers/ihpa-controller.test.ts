@@ -93,7 +93,7 @@ test("the first decision waits until the past is read, and then is no fallback",
   await controller.reconcile(key);
   expect(last().decision?.rung).toBe("Fresh");
   expect(conditionOf("Fallback")).toMatchObject({ status: "False", reason: "Fresh" });
-  expect(events).toEqual(["Normal AsExpected", "Normal DesiredReplicasChanged"]);
+  expect(events).toEqual(["Normal Ready", "Normal DesiredReplicasChanged"]);
 });
 
 test("a past that could not be read is not waited for, and says why it is a fallback when that lasts", async () => {
@@ -130,7 +130,7 @@ test("what was written is not said again while the cache has not heard of it", a
     clockMs += 100;
   }
   expect(statuses).toHaveLength(1);
-  expect(events).toEqual(["Normal AsExpected", "Normal DesiredReplicasChanged"]);
+  expect(events).toEqual(["Normal Ready", "Normal DesiredReplicasChanged"]);
 });
 
 test("a metric that has neither past nor present makes the IHPA not Ready, for the metric's reason", async () => {

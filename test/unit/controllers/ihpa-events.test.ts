@@ -56,7 +56,7 @@ function tick(seconds: number, more: Partial<Seen> = {}): string[] {
 
 describe("a start-up that goes well", () => {
   test("warns of nothing, and tells of each thing once", () => {
-    expect(tick(0, { hpas: [] })).toEqual(["Normal AsExpected", "Normal DesiredReplicasChanged"]);
+    expect(tick(0, { hpas: [] })).toEqual(["Normal Ready", "Normal DesiredReplicasChanged"]);
     expect(tick(0.4, { hpas: [hpaOf("forescale-shop", { owner: "ihpa-1" })] })).toEqual([]);
     expect(tick(15, { hpas: [failing] })).toEqual([]);
     expect(tick(30)).toEqual(["Normal ValidMetricFound"]);
@@ -112,5 +112,5 @@ test("what stands in the way is told at once, and once; without a decision nothi
   const obstructed = { problems, decision: undefined, hpas: [] };
   expect(tick(0, obstructed)).toEqual(["Warning InvalidSpec"]);
   expect(tick(15, obstructed)).toEqual([]);
-  expect(tick(30)).toEqual(["Normal AsExpected", "Normal ValidMetricFound", "Normal DesiredReplicasChanged"]);
+  expect(tick(30)).toEqual(["Normal Ready", "Normal ValidMetricFound", "Normal DesiredReplicasChanged"]);
 });

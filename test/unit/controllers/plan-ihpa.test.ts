@@ -514,6 +514,12 @@ describe("status", () => {
     expect(types(said(["ForecastReady", "ForecastTrusted"]))).toEqual(["ForecastReady True", "ForecastTrusted True"]);
   });
 
+  test("the lead is told to a tenth of a second", () => {
+    const lead = { seconds: 17.199999999999, source: "Measured" as const, samples: 12 };
+    const { status } = planIhpa(seenOf({ decision: { ...decision, lead } }));
+    expect(status.lead).toEqual({ ...lead, seconds: 17.2 });
+  });
+
   test("accuracy is what the portrait measured, and no figure is made up", () => {
     const coverage = [{ level: 0.9, observed: 0.91, samples: 100 }];
     const plan = planIhpa(seenOf({ portraits: [portraitOf("Predictive", { accuracy: { coverage } })] }));
