@@ -68,6 +68,12 @@ export const definitions: Readonly<Record<Kind, Definition>> = {
         jsonPath: ".status.decision.rung",
         description: "How the number came about: Fresh at best.",
       },
+      {
+        name: "Decided",
+        type: "date",
+        jsonPath: ".status.decision.time",
+        description: "Time since the last decision: under a minute, unless no controller runs.",
+      },
       statusOf("Ready", "Ready", "Whether the autoscaler decides and can act."),
       {
         name: "Accuracy",

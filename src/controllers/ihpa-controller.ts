@@ -138,6 +138,7 @@ export class IhpaController {
       problems: validate(ihpa),
       rival: rivalOf(ihpa, caches.ihpas.list(namespace))?.metadata.name,
       hpas: caches.hpas.list(namespace).filter((hpa) => isTarget(hpa) || isOwn(hpa, ihpa)),
+      profile: caches.profiles.get(keyOf(ihpa)),
       portraits: caches.portraits
         .list(namespace)
         .filter((each) => each.metadata.labels?.[ihpaLabel] === ihpa.metadata.name),
@@ -239,9 +240,7 @@ export class IhpaController {
     }
   }
 
-  async #carryOut({ ihpa, hpas, portraits }: Seen, plan: Plan): Promise<void> {
-    const { caches } = this.#options;
-    const profile = caches.profiles.get(keyOf(ihpa));
+  async #carryOut({ ihpa, hpas, profile, portraits }: Seen, plan: Plan): Promise<void> {
     const own = <T extends KubeObject>(objects: readonly T[]) => objects.filter((object) => isOwn(object, ihpa));
     const wanted = (object: KubeObject | undefined) => (object ? [object] : []);
     if (plan.hpa !== "Keep") await this.#ensure(resources.horizontalPodAutoscalers, wanted(plan.hpa), own(hpas));

@@ -39,6 +39,8 @@ export interface Seen {
   readonly rival: string | undefined;
   /** HPAs that scale the target, and the IHPA's own whatever they scale. */
   readonly hpas: readonly HorizontalPodAutoscaler[];
+  /** The profile of the IHPA's name, whoever made it. */
+  readonly profile?: KubeObject | undefined;
   /** The IHPA's own portraits. */
   readonly portraits: readonly HorizontalPortrait[];
   /** Undefined only where something stands in the way. */
@@ -88,7 +90,14 @@ function isRivalry({ reason }: Obstacle): boolean {
 }
 
 /** What keeps an IHPA from acting, the worst first. */
-export function obstacleOf({ ihpa, scale, problems, rival, hpas }: Omit<Seen, "decision">): Obstacle | undefined {
+export function obstacleOf({
+  ihpa,
+  scale,
+  problems,
+  rival,
+  hpas,
+  profile,
+}: Omit<Seen, "decision">): Obstacle | undefined {
   if (problems.length > 0)
     return { reason: "InvalidSpec", message: problems.map(({ field, message }) => `${field}: ${message}`).join("; ") };
   if ("reason" in scale) return scale;
@@ -100,6 +109,12 @@ export function obstacleOf({ ihpa, scale, problems, rival, hpas }: Omit<Seen, "d
     };
   const foreign = hpas.filter((hpa) => !isOwn(hpa, ihpa)).map(({ metadata }) => metadata.name);
   if (ihpa.spec.scaleMode === "Preview") return undefined; // beside whatever acts now
+  // What an IHPA of this name owned before it was made anew is taken over: the garbage collector would delete it.
+  if (profile && !profile.metadata.ownerReferences?.some(({ kind }) => kind === ihpa.kind))
+    return {
+      reason: "TargetOwnedByAnother",
+      message: `ReplicaProfile ${profile.metadata.name} has the name of the one to be made, and is not this IHPA's; delete it, or give one of the two another name`,
+    };
   if (ihpa.spec.hpa === "Attached") {
     if (foreign.length < 2) return undefined;
     return {

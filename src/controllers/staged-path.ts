@@ -114,10 +114,11 @@ function notes(
   stability: StabilityDecision | undefined,
 ): string[] {
   const said: string[] = [];
-  if (change?.direction === "Up") said.push(`in steps: ${online} of ${target} for now (${change.percent} %)`);
+  const step = change && `${online} for now (${change.percent} % of the change)`;
+  if (change?.direction === "Up") said.push(`in steps, from ${change.from} in service to ${target}: ${step}`);
   if (change?.direction === "Down") {
     const out = change.isWatched ? `, ${change.from - change.online} out of service and watched` : "";
-    said.push(`in steps from ${change.from} down to ${change.to}: ${change.percent} %${out}`);
+    said.push(`in steps, from ${change.from} in service to ${change.to}: ${step}${out}`);
   }
   if (stability?.action === "Rollback") said.push(`taken back to ${online}: ${stability.message}`);
   if (stability?.action === "Pause") said.push(`changes wait: ${stability.message}`);

@@ -80,7 +80,9 @@ describe.each(all)("%s", (kind) => {
 test("kubectl get ihpa has the columns that operators know", () => {
   const { columns } = definitions.IntelligentHorizontalPodAutoscaler;
   const names = (wide: boolean) => columns.filter(({ priority }) => (priority === 1) === wide).map(({ name }) => name);
-  expect(names(false).join(" ")).toBe("Target Mode Min Max Current Desired Forecast Driver Rung Ready Accuracy Age");
+  expect(names(false).join(" ")).toBe(
+    "Target Mode Min Max Current Desired Forecast Driver Rung Decided Ready Accuracy Age",
+  );
   expect(names(true).join(" ")).toBe("Paused Fallback Gray% Stable HPA LastScale");
 });
 

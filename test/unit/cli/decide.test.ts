@@ -209,7 +209,9 @@ spec:
       return `${desired.online}/${desired.cutoff}/${desired.standby}`;
     });
     expect(told.filter((each, index) => each !== told[index - 1])).toEqual(["26/0/3", "23/3/3", "20/6/3", "20/0/3"]);
-    expect(answers.find(({ desired }) => desired.online === 23).reason).toContain("in steps from 26 down to 20: 50 %");
+    expect(answers.find(({ desired }) => desired.online === 23).reason).toContain(
+      "in steps, from 26 in service to 20: 23 for now (50 % of the change), 3 out of service and watched",
+    );
   });
 
   test.each([

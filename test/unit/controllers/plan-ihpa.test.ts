@@ -46,6 +46,21 @@ const conditionOf = (plan: Plan, type: string): Condition | undefined =>
 const fate = (planned: object | "Keep" | undefined) =>
   planned === undefined ? "Removed" : planned === "Keep" ? "Keep" : "Applied";
 
+const profileOfEarlier = {
+  metadata: {
+    name: "shop",
+    namespace: "store",
+    uid: "p",
+    ownerReferences: [
+      {
+        apiVersion: "autoscaling.forescale.io/v1alpha1",
+        kind: "IntelligentHorizontalPodAutoscaler",
+        name: "shop",
+        uid: "ihpa-0",
+      },
+    ],
+  },
+};
 const invalid = { problems: [{ field: "spec.prediction.timeZone", message: "no such zone" }], decision: undefined };
 const missing = {
   scale: { reason: "TargetNotFound", message: "deployments.apps store/web was not found" },
@@ -202,6 +217,30 @@ describe("what is there", () => {
       seen: { hpas: [hpaOf("theirs")] },
       hpa: "Removed",
       profile: "Removed",
+      ready: "AsExpected",
+    },
+    {
+      name: "somebody's profile of its name",
+      spec: {},
+      seen: { profile: { metadata: { name: "shop", namespace: "store", uid: "p" } }, decision: undefined },
+      hpa: "Removed",
+      profile: "Removed",
+      ready: "TargetOwnedByAnother",
+    },
+    {
+      name: "Preview beside somebody's profile of its name",
+      spec: { scaleMode: "Preview" },
+      seen: { profile: { metadata: { name: "shop", namespace: "store", uid: "p" } } },
+      hpa: "Removed",
+      profile: "Removed",
+      ready: "AsExpected",
+    },
+    {
+      name: "a profile of an IHPA of that name that was deleted meanwhile",
+      spec: {},
+      seen: { profile: profileOfEarlier },
+      hpa: "Applied",
+      profile: "Applied",
       ready: "AsExpected",
     },
     {
