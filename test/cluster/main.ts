@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { startPodStatesRig } from "../e2e/pod-states-rig.ts";
+import type { Program } from "../e2e/program.ts";
 import { ensureBinaries } from "./binaries.ts";
 import { startControlPlane } from "./control-plane.ts";
 import { imageNames } from "./images-local.ts";
@@ -50,23 +51,34 @@ function read() {
 async function up(): Promise<void> {
   if (runningPid()) throw new Error(`A control plane runs in ${dir} already; end it with \`down\`.`);
   const startedMs = performance.now();
-  const { plane, what, stop } = values.node ? await withRealNode() : await withPretendNode();
+  const { plane, what, programs: ours, stop } = values.node ? await withRealNode() : await withPretendNode();
   writeFileSync(pidFile, String(process.pid));
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   const { dir: programs } = await ensureBinaries();
   console.log(`Up in ${seconds} s with ${what}. Logs: ${plane.logs}`);
   console.log(`export KUBECONFIG=${plane.kubeconfig} PATH="${programs}:$PATH"`);
+  const watching = setInterval(() => tellEnds(ours), 1000);
   await new Promise<void>((done) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => done());
   });
+  clearInterval(watching);
   await stop();
   process.exit();
+}
+
+/** Says of each program once that it has ended; nobody starts it again, as a Deployment would. */
+function tellEnds(ours: Map<string, Program>): void {
+  for (const [name, { isAlive, log }] of ours) {
+    if (isAlive) continue;
+    ours.delete(name);
+    console.error(`Forescale's ${name} has ended; its last words stand in ${log}. \`down\` and \`up\` give a new one.`);
+  }
 }
 
 async function withPretendNode() {
   const plane = await startControlPlane({ dir });
   await addFakeNode(plane.kubectl, "node-1");
-  return { plane, what: "one pretend node", stop: () => plane.stop() };
+  return { plane, what: "one pretend node", programs: new Map<string, Program>(), stop: () => plane.stop() };
 }
 
 async function withRealNode() {
@@ -77,6 +89,10 @@ async function withRealNode() {
   return {
     plane: rig.plane,
     what: `a real node, Forescale's server and controller, and the images ${images} (imagePullPolicy: Never)`,
+    programs: new Map([
+      ["server", rig.server],
+      ["controller", rig.controller],
+    ]),
     stop: () => rig.stop(),
   };
 }

@@ -24,7 +24,8 @@ export async function programOf(
   args: readonly string[],
   suffix = "",
 ): Promise<Program> {
-  const token = await plane.kubectl(["create", "token", account, "-n", namespace, "--duration=2h"]);
+  // As long as somebody may play with the cluster: nobody renews it, as a kubelet would.
+  const token = await plane.kubectl(["create", "token", account, "-n", namespace, "--duration=720h"]);
   const kubeconfig = join(plane.dir, `${account}${suffix}.kubeconfig`);
   const authority = plane.pki.clusterAuthority.certificate;
   writeFileSync(
