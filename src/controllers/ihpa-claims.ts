@@ -3,7 +3,7 @@ import type { Decision } from "../revise/decision.ts";
 import { trustClaim } from "./forecast-accuracy.ts";
 import { actingHpa } from "./managed-hpa.ts";
 import { notCarriedOut } from "./not-carried-out.ts";
-import type { Obstacle, Seen } from "./plan-ihpa.ts";
+import type { Obstacle, Seen } from "./seen.ts";
 import type { Claim } from "./set-condition.ts";
 
 /** Everything that is said of an IHPA in conditions. What cannot be known is Unknown, with the reason of what stands in the way. */

@@ -5,7 +5,8 @@ import type {
 } from "../api/intelligent-horizontal-pod-autoscaler.ts";
 import type { EventRecorder } from "../kube/events.ts";
 import { formatKey, keyOf } from "../kube/resource.ts";
-import type { Plan, Seen } from "./plan-ihpa.ts";
+import type { Plan } from "./plan-ihpa.ts";
+import type { Seen } from "./seen.ts";
 import { type Claim, transitions } from "./set-condition.ts";
 
 /** Trouble that passes within two ticks, or this time, as in every start-up, is no news. */

@@ -1,59 +1,21 @@
-import type { CapacityStatus } from "../api/capacity.ts";
-import {
-  algorithmOf,
-  type HorizontalPortrait,
-  type HorizontalPortraitSpecWritten,
-} from "../api/horizontal-portrait.ts";
+import { algorithmOf, type HorizontalPortraitSpecWritten } from "../api/horizontal-portrait.ts";
 import type {
   IntelligentHorizontalPodAutoscaler,
   IntelligentHorizontalPodAutoscalerStatus,
 } from "../api/intelligent-horizontal-pod-autoscaler.ts";
 import { apiVersion, type Kind } from "../api/kinds.ts";
 import { ihpaLabel, portraitName, portraitTypeLabel } from "../api/labels.ts";
-import type { Problem } from "../api/problem.ts";
 import type { ReplicaProfileSpecWritten } from "../api/replica-profile.ts";
 import type { KubeObject } from "../kube/resource.ts";
-import type { Scale } from "../kube/scale.ts";
 import { stamp } from "../kube/times.ts";
 import { replicasAt } from "../portrait/predictive.ts";
 import type { Decision } from "../revise/decision.ts";
 import { accuracyStatus } from "./forecast-accuracy.ts";
 import { claimsOf } from "./ihpa-claims.ts";
-import { actingHpa, type HorizontalPodAutoscaler, isOwn, managedHpa, replicasMetricEntry } from "./managed-hpa.ts";
+import { actingHpa, isOwn, managedHpa, replicasMetricEntry } from "./managed-hpa.ts";
+import type { Obstacle, Seen } from "./seen.ts";
 import { type Claim, withClaims } from "./set-condition.ts";
 import type { StagedDecision } from "./staged-path.ts";
-
-/** Something that stands in the way, as a word and a sentence. */
-export interface Obstacle {
-  readonly reason: string;
-  readonly message: string;
-}
-
-/** Everything that a reconcile of an IHPA has seen. */
-export interface Seen {
-  readonly ihpa: IntelligentHorizontalPodAutoscaler;
-  readonly nowMs: number;
-  readonly scale: Scale | Obstacle;
-  readonly problems: readonly Problem[];
-  /** Name of the older IHPA that has the target. */
-  readonly rival: string | undefined;
-  /** HPAs that scale the target, and the IHPA's own whatever they scale. */
-  readonly hpas: readonly HorizontalPodAutoscaler[];
-  /** The profile of the IHPA's name, whoever made it. */
-  readonly profile?: KubeObject | undefined;
-  /** The IHPA's own portraits. */
-  readonly portraits: readonly HorizontalPortrait[];
-  /** Undefined only where something stands in the way. */
-  readonly decision: StagedDecision | undefined;
-  /** What was learnt of the capacity, where the spec asks for it. */
-  readonly capacity?: CapacityStatus;
-  /** Why metrics have no live value. */
-  readonly loadFaults: readonly Obstacle[];
-  /** The widest limits that spec and bounds ever allow. */
-  readonly limits: { readonly minReplicas: number; readonly maxReplicas: number };
-  /** Whether this cluster's HPA takes a tolerance of its own. */
-  readonly exactHpa: boolean;
-}
 
 /** What should be there. Undefined means: should not be there; `Keep`: as it is, whether it is there or not. */
 export interface Plan {

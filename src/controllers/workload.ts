@@ -12,7 +12,7 @@ import type { LoadOutlook } from "../revise/load-outlook.ts";
 import type { Series } from "../series/series.ts";
 import { metricIdentity, type Reader } from "./loads.ts";
 import { type PodRequests, podTarget } from "./metric-query.ts";
-import type { Obstacle } from "./plan-ihpa.ts";
+import type { Obstacle } from "./seen.ts";
 import type { SizedMetric } from "./sized-metric.ts";
 import { type Circumstances, createStagedPath, type StagedDecision, type StagedPath } from "./staged-path.ts";
 import type { Pod } from "./workload-pods.ts";

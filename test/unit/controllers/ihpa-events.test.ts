@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { IntelligentHorizontalPodAutoscalerStatus } from "../../../src/api/intelligent-horizontal-pod-autoscaler.ts";
 import { IhpaEvents } from "../../../src/controllers/ihpa-events.ts";
-import { planIhpa, type Seen } from "../../../src/controllers/plan-ihpa.ts";
+import { planIhpa } from "../../../src/controllers/plan-ihpa.ts";
+import type { Seen } from "../../../src/controllers/seen.ts";
 import type { Decision } from "../../../src/revise/decision.ts";
 import { hpaOf, ihpaOf, nowMs } from "./objects.ts";
 
