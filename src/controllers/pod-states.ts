@@ -7,7 +7,7 @@ import type { Log } from "../kube/log.ts";
 import type { Scale, ScaleTarget } from "../kube/scale.ts";
 import { NodeRooms } from "../pods/node-room.ts";
 import { notReadyRoom } from "../pods/not-ready-room.ts";
-import { isFrozen, type PodInState, readPodInState } from "../pods/pod-in-state.ts";
+import { isFrozen, type PodInState, readinessDelayMs, readPodInState } from "../pods/pod-in-state.ts";
 import type { PodSorter } from "../pods/pod-order.ts";
 import { activityOf } from "../pods/pod-state.ts";
 import {
@@ -72,6 +72,8 @@ const wakeOverdueMs = 10_000;
 interface Memory {
   /** Since when it is asked to wake. */
   wakingMs?: number;
+  /** Since when it runs again; until it is Ready, or should long have been. */
+  wokeMs?: number;
   /** Since when its old requests are asked for. */
   growingMs?: number;
   /** Whether its node has room for them: the kubelet, which looks about once a second, need not be waited for. */
@@ -159,7 +161,8 @@ export class PodStates {
     await this.#carryOut(plan, byName, { mode, program: podTrafficController.external?.name }, nowMs);
     await this.#fitRequests(pods, inState, plan.transitions);
     const stuck = inState.filter(({ wakeRefused }) => wakeRefused).map(({ name }) => name);
-    const isMoving = inState.some((pod) => isFrozen(pod) && pod.state === "Online") || plan.transitions.length > 0;
+    const isReturning = inState.some((pod) => pod.isBack || (isFrozen(pod) && pod.state === "Online"));
+    const isMoving = isReturning || plan.transitions.length > 0;
     // The end of a rollout shows on its object alone, which nobody watches.
     const isWaiting = plan.held?.reason === "RolloutUnderWay" || fault !== undefined;
     const recheckAfterMs = isMoving || isWaiting || stuck.length > 0 ? 1000 : askAgainMs(known, told);
@@ -222,7 +225,14 @@ export class PodStates {
     if (inState.refusesStandby) this.#remember(pod).refusesStandbyUntilMs ??= nowMs + refusedForMs;
     const memory = this.#memory.get(inState.uid);
     if (memory === undefined) return inState;
-    if (inState.state === "Online" && !isFrozen(inState)) memory.wakingMs = undefined;
+    if (inState.state === "Online" && !isFrozen(inState)) {
+      if (memory.wakingMs !== undefined) memory.wokeMs = nowMs;
+      memory.wakingMs = undefined;
+    }
+    // One that was killed in doubt starts anew, which takes as long as any start.
+    const isWell = inState.state === "Online" && !inState.ready && inState.standby?.reason === "Online";
+    const isBack = memory.wokeMs !== undefined && isWell && nowMs - memory.wokeMs < readinessDelayMs(pod);
+    if (!isBack) memory.wokeMs = undefined;
     const refusesStandby = (memory.refusesStandbyUntilMs ?? 0) > nowMs;
     if (!refusesStandby) memory.refusesStandbyUntilMs = undefined;
     const isOverdue = memory.wakingMs !== undefined && nowMs - memory.wakingMs > wakeOverdueMs;
@@ -231,6 +241,7 @@ export class PodStates {
       refusesStandby,
       ...((memory.refusedUntilMs ?? 0) > nowMs && { wakeRefused: true }),
       ...(isOverdue && inState.state === "Online" && { wakeOverdue: true }),
+      ...(isBack && { isBack }),
     };
   }
 

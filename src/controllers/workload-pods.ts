@@ -8,9 +8,16 @@ import { activityOf } from "../pods/pod-state.ts";
 import type { ResizablePod } from "../pods/requests.ts";
 import type { PodRequests } from "./metric-query.ts";
 
+type Spec<Seen extends { readonly spec?: object }> = NonNullable<Seen["spec"]>;
+type Container<Seen extends { readonly spec?: { readonly containers?: readonly unknown[] } }> = NonNullable<
+  Spec<Seen>["containers"]
+>[number];
+
 /** What the controllers keep of a pod. */
 export interface Pod extends KubeObject {
-  readonly spec?: ResizablePod["spec"] & PlacedPod["spec"] & PodObjectInState["spec"];
+  readonly spec?: Omit<Spec<ResizablePod> & Spec<PlacedPod> & Spec<PodObjectInState>, "containers"> & {
+    readonly containers?: readonly (Container<ResizablePod> & Container<PlacedPod> & Container<PodObjectInState>)[];
+  };
   readonly status?: {
     readonly phase?: string;
     readonly qosClass?: string;
@@ -51,8 +58,15 @@ export function slimPod({ metadata, spec, status }: Pod): Pod {
         ...(restartPolicy && { restartPolicy }),
         ...(resources?.requests && { resources: { requests: resources.requests } }),
       })),
-      containers: spec?.containers?.map(({ name, resources, resizePolicy }) => ({
+      containers: spec?.containers?.map(({ name, readinessProbe, resources, resizePolicy }) => ({
         name,
+        ...(readinessProbe && {
+          readinessProbe: {
+            periodSeconds: readinessProbe.periodSeconds,
+            timeoutSeconds: readinessProbe.timeoutSeconds,
+            successThreshold: readinessProbe.successThreshold,
+          },
+        }),
         resources: { requests: resources?.requests },
         ...(resizePolicy && { resizePolicy }),
       })),

@@ -47,6 +47,8 @@ export interface PodInState {
   readonly wakeRefused?: boolean;
   /** Whether it was told to wake long ago and nothing has been heard since: then the gate alone must wake it. */
   readonly wakeOverdue?: boolean;
+  /** Whether its application has just been woken, and the kubelet may not have asked it yet whether it is ready. */
+  readonly isBack?: boolean;
 }
 
 /** What is read of a pod object; a pod of the API has it. */
@@ -62,6 +64,13 @@ export interface PodObjectInState {
     readonly nodeName?: string;
     readonly readinessGates?: readonly { readonly conditionType: string }[];
     readonly initContainers?: readonly { readonly name: string }[];
+    readonly containers?: readonly {
+      readonly readinessProbe?: {
+        readonly periodSeconds?: number;
+        readonly timeoutSeconds?: number;
+        readonly successThreshold?: number;
+      };
+    }[];
   };
   readonly status?: {
     readonly phase?: string;
@@ -125,6 +134,8 @@ export function readPodInState(pod: PodObjectInState, zoneOf?: (node: string) =>
   };
 }
 
+const kubeletSeconds = 5;
+
 /** Whether its application is frozen, or on its way there or back. */
 export function isFrozen({ standby }: PodInState): boolean {
   return standby !== undefined && (standby.frozen || underWay.includes(standby.reason));
@@ -134,5 +145,15 @@ export function isFrozen({ standby }: PodInState): boolean {
 export function isServing(pod: PodInState): boolean {
   if (pod.ready) return pod.state === "Online" || !pod.gated;
   if (pod.state !== "Online" || !pod.gated || pod.phase !== "Running") return false;
-  return pod.containersReady || isFrozen(pod);
+  return pod.containersReady || isFrozen(pod) || pod.isBack === true;
+}
+
+/** How long a pod that can serve may take to be Ready: the kubelet asks only so often, and needs a moment itself. */
+export function readinessDelayMs({ spec }: PodObjectInState): number {
+  const delays = (spec?.containers ?? []).flatMap(({ readinessProbe }) => {
+    if (readinessProbe === undefined) return [];
+    const { periodSeconds = 10, timeoutSeconds = 1, successThreshold = 1 } = readinessProbe;
+    return [(periodSeconds + timeoutSeconds) * successThreshold];
+  });
+  return (Math.max(0, ...delays) + kubeletSeconds) * 1000;
 }

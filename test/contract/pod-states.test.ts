@@ -196,6 +196,30 @@ describeControlPlane("pod states on real controllers, with the rights of the man
     await expect.poll(() => counts("warm"), soon).toEqual({ online: 3, cutoff: 0, standby: 0, ready: 3 });
   }, 60_000);
 
+  it("a pod that runs again and was not asked yet is not missing: no second one wakes, and none that serves leaves", async () => {
+    await addDeployment(rig.plane.kubectl, { name: "pair", replicas: 4, podSpec: withSidecar });
+    await rig.client.create(profiles, profileOf("pair", { onlineReplicas: 2, standbyReplicas: 2 }));
+    await expect.poll(() => counts("pair"), soon).toEqual({ online: 2, cutoff: 0, standby: 2, ready: 2 });
+    const pods = await podsOf("pair");
+    const frozen = pods.filter((pod) => state(pod) === "Standby");
+    for (const pod of frozen) {
+      await setCondition(pod, { type: "forescale.io/standby", status: "True", reason: "Image" });
+      await setCondition(pod, { type: "ContainersReady", status: "False" });
+    }
+    await want("pair", { onlineReplicas: 3, standbyReplicas: 1 });
+    const named = async () => new Map((await podsOf("pair")).map((pod) => [pod.metadata.name, state(pod)]));
+    await expect
+      .poll(async () => [...(await named()).values()].filter((each) => each === "Online").length, soon)
+      .toBe(3);
+    const after = await named();
+    const woken = frozen.find((pod) => after.get(pod.metadata.name) === "Online")!;
+    await setCondition(woken, { type: "forescale.io/standby", status: "False", reason: "Online" });
+    // Longer than any look at it takes to come; the kubelet says nothing.
+    await sleep(3000);
+    expect(await named()).toEqual(after);
+    expect(await counts("pair")).toMatchObject({ online: 3, standby: 1 });
+  }, 60_000);
+
   it("a pod whose node has no room stays frozen and gives up its wish, and the profile says so", async () => {
     await addFakeNode(rig.plane.kubectl, "tiny", { cpu: "1", memory: "4Gi" });
     await addDeployment(rig.plane.kubectl, {

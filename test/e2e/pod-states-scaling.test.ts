@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it, onTestFailed, onTestFinished } from "vitest";
 import { type KubeObject, resourceOf } from "../../src/kube/resource.ts";
 import { describeNode } from "../cluster/node.ts";
@@ -105,6 +106,32 @@ describeNode("pod states while load moves", () => {
     for (const pod of await rig.podsOf("shop"))
       if (isReady(pod)) expect(await rig.check(pod)).toMatchObject({ ok: true, damaged: 0 });
   }, 420_000);
+
+  it("one pod more wakes one frozen pod, and none that serves leaves", async () => {
+    tellWhy("pair");
+    onTestFinished(() => rig.remove("pair"), 90_000);
+    await rig.deploy({ name: "pair", kind: "node", mebibytes: 64, replicas: 4 });
+    await rig.untilReady("pair", 4);
+    await rig.want("pair", { onlineReplicas: 2, standbyReplicas: 2 });
+    await expect.poll(() => counts("pair"), within).toBe("2 ready, 2 frozen, 4 in all");
+    const serving = await ready("pair");
+    const left = new Set<string>();
+    const awake = new Set<string>();
+    const look = async () => {
+      for (const pod of await rig.podsOf("pair"))
+        if (stateOf(pod) === "Online") awake.add(pod.metadata.name);
+        else if (serving.includes(pod.metadata.name)) left.add(pod.metadata.name);
+      return counts("pair");
+    };
+    await rig.want("pair", { onlineReplicas: 3, standbyReplicas: 1 });
+    await expect.poll(look, { ...within, interval: 50 }).toBe("3 ready, 1 frozen, 4 in all");
+    for (let looks = 0; looks < 20; looks++) {
+      await sleep(100);
+      expect(await look()).toBe("3 ready, 1 frozen, 4 in all");
+    }
+    expect([...left]).toEqual([]);
+    expect([...awake].filter((name) => !serving.includes(name))).toHaveLength(1);
+  }, 240_000);
 
   it("two workloads with opposite peaks share a node that has no room for both", async () => {
     tellWhy("day", "night");

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { readinessDelayMs } from "../../../src/pods/pod-in-state.ts";
 import { planTransitions, type TransitionInput } from "../../../src/pods/transitions.ts";
 import { pod, pods } from "./pods.ts";
 
@@ -259,6 +260,23 @@ describe("gates", () => {
     expect(plan({ pods: [waking("Resuming")] }).gates).toEqual([]);
     expect(plan({ pods: [waking("Online")] }).gates).toEqual([{ pod: "ice-0", online: true }]);
     expect(plan({ pods: [waking("StandbyFailed")] }).gates).toEqual([{ pod: "ice-0", online: true }]);
+  });
+
+  test("a pod that runs again counts until the kubelet has asked it: no second one wakes for it", () => {
+    const back = (facts: object) =>
+      pod("ice-0", { ready: false, containersReady: false, standby: { frozen: false, reason: "Online" }, ...facts });
+    const others = [...pods("on", 2), pod("cold-0", { state: "Standby" })];
+    expect(changes({ pods: [...others, back({ isBack: true })], wish: wish(3, 0, 1) })).toEqual([]);
+    // One that is not ready for another reason serves nobody.
+    expect(changes({ pods: [...others, back({})], wish: wish(3, 0, 1) })).toEqual(["cold-0>O"]);
+  });
+
+  test("how long the kubelet may take is its readiness probes' to say", () => {
+    const delay = (...probes: object[]) =>
+      readinessDelayMs({ metadata: {}, spec: { containers: probes.map((readinessProbe) => ({ readinessProbe })) } });
+    expect(readinessDelayMs({ metadata: {} })).toBe(5000);
+    expect(delay({}, { periodSeconds: 1, timeoutSeconds: 1, successThreshold: 1 })).toBe(16_000);
+    expect(delay({ periodSeconds: 20, timeoutSeconds: 5, successThreshold: 2 })).toBe(55_000);
   });
 
   test("a thaw that nobody reports ends by the gate alone", () => {
