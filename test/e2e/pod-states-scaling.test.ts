@@ -114,6 +114,9 @@ describeNode("pod states while load moves", () => {
     await rig.untilReady("pair", 4);
     await rig.want("pair", { onlineReplicas: 2, standbyReplicas: 2 });
     await expect.poll(() => counts("pair"), within).toBe("2 ready, 2 frozen, 4 in all");
+    // The kubelet finds after some probes that they answer no more, and after the thaw needs some that they do.
+    const isUnready = (pod: PodSeen) => conditionOf(pod, "ContainersReady")?.status === "False";
+    await expect.poll(async () => (await rig.podsOf("pair")).filter(isUnready).length, within).toBe(2);
     const serving = await ready("pair");
     const left = new Set<string>();
     const awake = new Set<string>();
