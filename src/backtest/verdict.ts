@@ -185,12 +185,8 @@ function judgeCost({ podHours, tuned, isConstant, short }: VerdictFacts): Verdic
       message: `No target of a plain HPA lacks pods as little: the best (target ${targetText(tuned.target)}) lacks them ${percent(tuned.short)} of the time, Forescale ${percent(short)}.`,
     };
   const isGood = change <= costMargin;
-  return {
-    reason: isGood ? "BacktestPassed" : "BacktestFailed",
-    isGood,
-    ...(isGood && change > 0 && { isCaution: true }),
-    message: `Forescale takes ${size} than ${target}, which lacks pods no longer.`,
-  };
+  const message = `Forescale takes ${size} than ${target}, which lacks pods no more of the time.`;
+  return judged(isGood, change > 0, message);
 }
 
 function judgePromise({ short, allowedShort, allowedBy }: VerdictFacts, isDearer: boolean): VerdictReason {
@@ -201,19 +197,14 @@ function judgePromise({ short, allowedShort, allowedBy }: VerdictFacts, isDearer
   const message = isGood
     ? `${lacks}; ${allowedBy} allows ${percent(allowedShort)}${leniency}.`
     : `${lacks}, more than twice the ${percent(allowedShort)} that ${allowedBy} allows: ${remedy(isDearer)}.`;
-  return {
-    reason: isGood ? "BacktestPassed" : "BacktestFailed",
-    isGood,
-    ...(isLenient && { isCaution: true }),
-    message,
-  };
+  return judged(isGood, isLenient, message);
 }
 
 function judgeUnserved({ unserved, allowedShort, tuned }: VerdictFacts, isDearer: boolean): VerdictReason {
   // An HPA that leaves as much unserved shows that the load's bursts do it.
   const isGood = unserved <= promiseFactor * Math.max(usualDepth * allowedShort, tuned.unserved) + 1e-12;
   const message = `No pod was there for ${percent(unserved)} of the demand, with the tuned HPA for ${percent(tuned.unserved)}${isGood ? "." : `: when pods lack, many do; ${remedy(isDearer)}.`}`;
-  return { reason: isGood ? "BacktestPassed" : "BacktestFailed", isGood, message };
+  return judged(isGood, unserved > tuned.unserved, message);
 }
 
 /** What helps where pods lack. */
@@ -226,15 +217,21 @@ function remedy(isDearer: boolean): string {
 function judgeActions({ actionsPerDay, startupSeconds, tuned }: VerdictFacts): VerdictReason {
   const shortest = Math.max(shortestActionSeconds, startupSeconds);
   const isGood = actionsPerDay * shortest <= 86_400 + 1e-6;
-  const times = (count: number) => (count >= 1.5 ? `${count.toFixed(0)} times` : "about once");
+  const times = (count: number) => (count >= 1.5 ? `${count.toFixed(0)} times` : count === 0 ? "never" : "about once");
   const message = `It changes the size ${times(actionsPerDay)} a day, the tuned HPA ${times(tuned.actionsPerDay)}${isGood ? "." : `: more often than every ${shortest} s; give behavior.scaleDown.stabilizationWindowSeconds.`}`;
-  return { reason: isGood ? "BacktestPassed" : "BacktestFailed", isGood, message };
+  return judged(isGood, actionsPerDay > tuned.actionsPerDay, message);
 }
 
 function judgeCap({ capped }: VerdictFacts): VerdictReason | undefined {
   if (capped === 0) return undefined;
   const message = `The load needs more than maxReplicas ${percent(capped)} of the time: raise maxReplicas.`;
   return { reason: "TooFewReplicas", isGood: false, message };
+}
+
+/** @param isDrawback whether it speaks against the workload, though within what is allowed */
+function judged(isGood: boolean, isDrawback: boolean, message: string): VerdictReason {
+  const reason = isGood ? "BacktestPassed" : "BacktestFailed";
+  return { reason, isGood, ...(isGood && isDrawback && { isCaution: true }), message };
 }
 
 function percent(share: number): string {

@@ -96,7 +96,7 @@ async function run(values: Values, positionals: readonly string[], io: Io): Prom
       workloads.push(...plan(histories, read.length > 1));
     } catch (error) {
       if (!(error instanceof HistoryError)) throw error;
-      failures.push({ name: histories.name, message: `${histories.name}: ${error.message}` });
+      failures.push({ name: histories.name, message: named(histories.name, error) });
     }
 
   const progress = showProgress(io, workloads.length);
@@ -110,8 +110,7 @@ async function run(values: Values, positionals: readonly string[], io: Io): Prom
     });
     results = outcomes.flatMap((outcome) => (outcome.kind === "Result" ? [outcome.result] : []));
     for (const outcome of outcomes)
-      if (outcome.kind === "Failed")
-        failures.push({ name: outcome.name, message: `${outcome.name}: ${outcome.error.message}` });
+      if (outcome.kind === "Failed") failures.push({ name: outcome.name, message: named(outcome.name, outcome.error) });
   } catch (error) {
     if (io.signal.aborted) return 130;
     throw error;
@@ -130,6 +129,11 @@ async function run(values: Values, positionals: readonly string[], io: Io): Prom
     io.stdout.write(`${JSON.stringify({ verdict: worst, workloads: results.map(toJson), failures })}\n`);
   else if (results.length > 0) io.stdout.write(`${textOf(results, values).join("\n")}\n`);
   return failures.length > 0 ? 1 : Math.max(0, ...codes);
+}
+
+/** What went wrong with a workload, its name first, and once. */
+function named(name: string, { message }: Error): string {
+  return message.startsWith(`${name} `) ? message : `${name}: ${message}`;
 }
 
 function textOf(results: readonly BacktestResult[], values: Values): string[] {
@@ -197,8 +201,11 @@ async function planOf(values: Values, io: Io): Promise<Plan> {
     const loads = new Map<string, Series>();
     for (const metric of metrics) {
       // One column for one metric is meant, whatever it is called.
-      const load =
-        columns.get(metric) ?? (metrics.length === 1 && columns.size === 1 ? [...columns.values()][0] : undefined);
+      const [[only, single]] = columns;
+      const isMeant = !columns.has(metric) && metrics.length === 1 && columns.size === 1;
+      if (isMeant && only !== undefined)
+        io.stderr.write(`forescale: ${printable(`${name}: the column ${only} is taken for the metric ${metric}`)}\n`);
+      const load = isMeant ? single : columns.get(metric);
       if (load === undefined)
         throw new HistoryError(
           `there is no column "${metric}" as ${path} names it; the history has ${[...columns.keys()].join(", ")}`,
@@ -277,7 +284,7 @@ function showProgress({ stderr }: Io, workloads: number) {
   return {
     show(done: number, share: number) {
       const shown = isTerminal ? Math.floor(share * 100) : Math.floor(share * 10) * 10;
-      const text = `forescale: ${done} of ${workloads} ${workloads === 1 ? "workload" : "workloads"} replayed, ${shown} %`;
+      const text = `forescale: ${done} of ${workloads} ${workloads === 1 ? "workload" : "workloads"} done, ${shown} %`;
       if (text === said || (!isTerminal && said.endsWith(` ${shown} %`))) return;
       said = text;
       stderr.write(isTerminal ? `\r${text}\x1b[K` : `${text}\n`);

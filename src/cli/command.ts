@@ -76,7 +76,10 @@ function withNegativeNumbers(args: readonly string[], options: Record<string, { 
 export function helpOf(command: Command): string {
   const rows = Object.entries(command.options).map(([name, option]) => {
     const flag = `${option.short ? `-${option.short}, ` : "    "}--${name}${option.type === "string" ? ` ${option.value ?? "VALUE"}` : ""}`;
-    const fallback = option.default === undefined || option.default === false ? "" : ` (default ${option.default})`;
+    const fallback =
+      option.default === undefined || option.default === false || option.default === ""
+        ? ""
+        : ` (default ${option.default})`;
     return [flag, option.help + fallback] as const;
   });
   const width = Math.max(0, ...rows.map(([flag]) => flag.length));

@@ -163,7 +163,7 @@ function readTick(line: Record<string, unknown>, names: ReadonlySet<string>): De
         if (value !== null && typeof value !== "number")
           throw new Error(`metrics.${name} is ${JSON.stringify(value)}; give a number or null`);
         if (!names.has(name))
-          throw new Error(`metrics.${name} is no metric of the manifest; there is ${[...names].join(", ")}`);
+          throw new Error(`metrics.${name} is no metric of the manifest; there is ${[...names].join(", ") || "none"}`);
         return [name, value];
       }),
     ),

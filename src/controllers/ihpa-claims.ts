@@ -3,6 +3,7 @@ import type { Decision } from "../revise/decision.ts";
 import { trustClaim } from "./forecast-accuracy.ts";
 import { actingHpa } from "./managed-hpa.ts";
 import { notCarriedOut } from "./not-carried-out.ts";
+import { rivalryOf } from "./obstacle.ts";
 import type { Obstacle, Seen } from "./seen.ts";
 import type { Claim } from "./set-condition.ts";
 
@@ -84,7 +85,10 @@ function fallbackClaim({ decision, loadFaults }: Seen, unready: Obstacle | undef
   if (decision === undefined) return claim("Fallback", "Unknown", unready!.reason, "there is no decision");
   if (decision.reason === "Paused")
     return claim("Fallback", false, "Paused", "the size is held because spec.paused is");
-  if (decision.rung === "Fresh") return claim("Fallback", false, "Fresh", "live values and forecast are fresh");
+  if (decision.rung === "Fresh") {
+    const basis = decision.loads.length > 0 ? "live values and forecast are fresh" : "the number rests on no metric";
+    return claim("Fallback", false, "Fresh", basis);
+  }
   const why = loadFaults[0] ? `; ${loadFaults[0].message}` : "";
   return claim("Fallback", true, decision.rung, decision.message + why);
 }
@@ -149,10 +153,13 @@ function supportClaims({ ihpa }: Seen): Claim[] {
   return [claim("SpecSupported", false, missing[0].reason, missing.map(({ message }) => message).join("; "))];
 }
 
-function previewMessage({ ihpa, decision, scale }: Seen): string {
+function previewMessage(seen: Seen): string {
+  const { ihpa, decision, scale } = seen;
   const have = "reason" in scale ? undefined : scale.replicas;
   const total = decision?.total ?? undefined;
   if (total === undefined) return "Preview: nothing acts, and there is no number yet";
   const would = have === undefined || have === total ? `would stay at ${total}` : `would go from ${have} to ${total}`;
-  return `Preview: nothing acts; ${ihpa.spec.scaleTargetRef.name} ${would} replicas`;
+  const rivalry = rivalryOf(seen);
+  const but = rivalry ? `; before Auto can act: ${rivalry.message}` : "";
+  return `Preview: nothing acts; ${ihpa.spec.scaleTargetRef.name} ${would} replicas${but}`;
 }

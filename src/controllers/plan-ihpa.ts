@@ -12,7 +12,8 @@ import { replicasAt } from "../portrait/predictive.ts";
 import type { Decision } from "../revise/decision.ts";
 import { accuracyStatus } from "./forecast-accuracy.ts";
 import { claimsOf } from "./ihpa-claims.ts";
-import { actingHpa, isOwn, managedHpa, replicasMetricEntry } from "./managed-hpa.ts";
+import { actingHpa, managedHpa, replicasMetricEntry } from "./managed-hpa.ts";
+import { isRivalry, obstacleOf } from "./obstacle.ts";
 import type { Obstacle, Seen } from "./seen.ts";
 import { type Claim, withClaims } from "./set-condition.ts";
 import type { StagedDecision } from "./staged-path.ts";
@@ -44,50 +45,6 @@ export function planIhpa(seen: Seen): Plan {
     portraits: obstacle === undefined ? portraitsOf(ihpa) : "Keep",
     status: statusOf(seen, obstacle, claims),
     claims,
-  };
-}
-
-function isRivalry({ reason }: Obstacle): boolean {
-  return reason === "TargetOwnedByAnother" || reason === "AmbiguousSelector";
-}
-
-/** What keeps an IHPA from acting, the worst first. */
-export function obstacleOf({
-  ihpa,
-  scale,
-  problems,
-  rival,
-  hpas,
-  profile,
-}: Omit<Seen, "decision">): Obstacle | undefined {
-  if (problems.length > 0)
-    return { reason: "InvalidSpec", message: problems.map(({ field, message }) => `${field}: ${message}`).join("; ") };
-  if ("reason" in scale) return scale;
-  const target = `${ihpa.spec.scaleTargetRef.kind} ${ihpa.spec.scaleTargetRef.name}`;
-  if (rival !== undefined)
-    return {
-      reason: "TargetOwnedByAnother",
-      message: `${target} is scaled by the older IHPA ${rival}; delete one of the two`,
-    };
-  const foreign = hpas.filter((hpa) => !isOwn(hpa, ihpa)).map(({ metadata }) => metadata.name);
-  if (ihpa.spec.scaleMode === "Preview") return undefined; // beside whatever acts now
-  // What an IHPA of this name owned before it was made anew is taken over: the garbage collector would delete it.
-  if (profile && !profile.metadata.ownerReferences?.some(({ kind }) => kind === ihpa.kind))
-    return {
-      reason: "TargetOwnedByAnother",
-      message: `ReplicaProfile ${profile.metadata.name} has the name of the one to be made, and is not this IHPA's; delete it, or give one of the two another name`,
-    };
-  if (ihpa.spec.hpa === "Attached") {
-    if (foreign.length < 2) return undefined;
-    return {
-      reason: "AmbiguousSelector",
-      message: `${target} is scaled by ${foreign.length} HPAs: ${foreign.join(", ")}; keep one of them`,
-    };
-  }
-  if (foreign.length === 0) return undefined;
-  return {
-    reason: "TargetOwnedByAnother",
-    message: `${target} is scaled by HPA ${foreign.join(", ")} too; delete it, or set spec.hpa: Attached and add our metric to it`,
   };
 }
 

@@ -88,7 +88,7 @@ describe("on the bundled trace", () => {
     expect(accuracy.relativeWql).toBeLessThan(0.9);
     expect(accuracy.horizons.map(({ toHours }: { toHours: number }) => toHours)).toEqual([1, 4, 12, 24]);
     expect(reasons.length).toBeGreaterThanOrEqual(4);
-    expect(first.stderr).toMatch(/1 of 1 workload replayed, 100 %/);
+    expect(first.stderr).toMatch(/1 of 1 workload done, 100 %/);
   });
 
   test("the report is one well-formed page", () => {

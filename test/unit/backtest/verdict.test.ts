@@ -29,7 +29,7 @@ const good: VerdictFacts = {
   short: 0.01,
   podHours: 80,
   unserved: 0.001,
-  actionsPerDay: 250,
+  actionsPerDay: 90,
   startupSeconds: 60,
   tuned,
   capped: 0,
@@ -130,7 +130,7 @@ describe("what a backtest says", () => {
       facts: { unserved: 0.00002 },
       verdict: "Enable",
       bad: [],
-      says: /for < 0\.01 % of the demand, with the tuned HPA for 0\.10 %\..*250 times a day, the tuned HPA 100 times\./s,
+      says: /for < 0\.01 % of the demand, with the tuned HPA for 0\.10 %\..*90 times a day, the tuned HPA 100 times\./s,
     },
     {
       name: "shortages that are deep, and are not with an HPA",
@@ -215,6 +215,12 @@ describe("what a backtest says", () => {
     const podHours = 1.01 * good.podHours;
     expect(cautions({ podHours, tuned: { ...good.tuned, podHours: good.podHours } })).toEqual([
       expect.stringContaining("1.0 % more pod-hours"),
+    ]);
+    expect(cautions({ actionsPerDay: 2 * good.tuned.actionsPerDay })).toEqual([
+      expect.stringContaining("It changes the size"),
+    ]);
+    expect(cautions({ unserved: 1.5 * good.tuned.unserved })).toEqual([
+      expect.stringContaining("No pod was there for"),
     ]);
     expect(cautions({ short: 1.5 * good.allowedShort })).toEqual([expect.stringContaining("judged by twice that")]);
   });

@@ -264,6 +264,18 @@ describe("what is there", () => {
     expect(conditionOf(plan, "AbleToScale")?.status).toBe(hasObstacle ? "False" : "True");
   });
 
+  test("Preview tells what Auto would not act beside", () => {
+    const message = (more: Partial<Seen>) =>
+      conditionOf(planIhpa(seenOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), ...more })), "ScalingActive")!.message;
+    expect(message({})).toMatch(/^Preview: nothing acts; web would [^;]* replicas$/);
+    expect(message({ hpas: [hpaOf("theirs")] })).toMatch(
+      /before Auto can act: Deployment web is scaled by HPA theirs too/,
+    );
+    expect(message({ profile: { metadata: { name: "shop", namespace: "store", uid: "p" } } })).toMatch(
+      /before Auto can act: ReplicaProfile shop has the name/,
+    );
+  });
+
   test("children belong to the IHPA and have what the providers say", () => {
     const plan = planIhpa(seenOf());
     const owner = [
