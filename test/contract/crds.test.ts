@@ -147,7 +147,7 @@ describeCluster("a real API server and our CRDs", () => {
     });
     expect(body.status).toEqual(status);
     const columns = await cluster.kubectl(["get", "ihpa", "status", "-o", "wide", "--no-headers"]);
-    expect(columns.trim().split(/\s+/).slice(0, 11)).toEqual([
+    expect(columns.trim().split(/\s+/).slice(0, 12)).toEqual([
       "status",
       "web",
       "Auto",
@@ -158,6 +158,7 @@ describeCluster("a real API server and our CRDs", () => {
       "7",
       "Predictive",
       "Fresh",
+      expect.stringMatching(/^\d+[dy]/),
       "True",
     ]);
     await send("DELETE", path);
