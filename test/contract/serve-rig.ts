@@ -56,8 +56,10 @@ export async function installServe(plane: ControlPlane): Promise<Rig> {
 
   const token = async (serviceAccount: string, inNamespace = "default") =>
     (await kubectl(["create", "token", serviceAccount, "-n", inNamespace, "--duration=1h"])).trim();
+  let kubeconfigs = 0;
   const serverKubeconfig = async () => {
-    const path = join(plane.dir, "server.kubeconfig");
+    // One each: servers start side by side, and one would read while the next writes.
+    const path = join(plane.dir, `server-${++kubeconfigs}.kubeconfig`);
     writeTokenKubeconfig(plane, path, await token(serviceName, namespace));
     return path;
   };
