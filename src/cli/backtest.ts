@@ -201,11 +201,11 @@ async function planOf(values: Values, io: Io): Promise<Plan> {
     const loads = new Map<string, Series>();
     for (const metric of metrics) {
       // One column for one metric is meant, whatever it is called.
-      const [[only, single]] = columns;
-      const isMeant = !columns.has(metric) && metrics.length === 1 && columns.size === 1;
-      if (isMeant && only !== undefined)
-        io.stderr.write(`forescale: ${printable(`${name}: the column ${only} is taken for the metric ${metric}`)}\n`);
-      const load = isMeant ? single : columns.get(metric);
+      const [only] = metrics.length === 1 && columns.size === 1 ? columns.keys() : [];
+      const column = columns.has(metric) ? metric : (only ?? metric);
+      const load = columns.get(column);
+      if (column !== metric)
+        io.stderr.write(`forescale: ${printable(`${name}: the column ${column} is taken for the metric ${metric}`)}\n`);
       if (load === undefined)
         throw new HistoryError(
           `there is no column "${metric}" as ${path} names it; the history has ${[...columns.keys()].join(", ")}`,

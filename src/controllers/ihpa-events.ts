@@ -114,17 +114,12 @@ export class IhpaEvents {
   #record(ihpa: IntelligentHorizontalPodAutoscaler, claim: Claim): void {
     const { type, status, reason, message } = claim;
     const isFallback = type === "Fallback";
+    // A condition's AsExpected says nothing beside an Event's other columns.
+    const named = reason === "AsExpected" ? type : reason;
     this.#events.record({
       regarding: ihpa,
       type: isTrouble(claim) ? "Warning" : "Normal",
-      // A condition's AsExpected says nothing beside an Event's other columns.
-      reason: isFallback
-        ? isTrouble(claim)
-          ? "FallbackEntered"
-          : "FallbackLeft"
-        : reason === "AsExpected"
-          ? type
-          : reason,
+      reason: isFallback ? (isTrouble(claim) ? "FallbackEntered" : "FallbackLeft") : named,
       action: isFallback ? "Decide" : "Reconcile",
       note: isFallback ? `${reason}: ${message}` : `${type} is ${status}: ${message}`,
     });

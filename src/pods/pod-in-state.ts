@@ -134,8 +134,6 @@ export function readPodInState(pod: PodObjectInState, zoneOf?: (node: string) =>
   };
 }
 
-const kubeletSeconds = 5;
-
 /** Whether its application is frozen, or on its way there or back. */
 export function isFrozen({ standby }: PodInState): boolean {
   return standby !== undefined && (standby.frozen || underWay.includes(standby.reason));
@@ -147,6 +145,9 @@ export function isServing(pod: PodInState): boolean {
   if (pod.state !== "Online" || !pod.gated || pod.phase !== "Running") return false;
   return pod.containersReady || isFrozen(pod) || pod.isBack === true;
 }
+
+/** The kubelet's own work between a probe that passes and Ready, on a busy node. */
+const kubeletSeconds = 5;
 
 /** How long a pod that can serve may take to be Ready: the kubelet asks only so often, and needs a moment itself. */
 export function readinessDelayMs({ spec }: PodObjectInState): number {
