@@ -156,10 +156,12 @@ describe("a folder", () => {
 });
 
 describe("a manifest", () => {
-  test("sets targets and limits; another name of the only column is fine", async () => {
+  test("sets targets and limits; another name of the only column is fine, and told", async () => {
     writeFileSync(join(folder, "one.csv"), csv(5));
     writeFileSync(join(folder, "ihpa.yaml"), ihpa(external("requests", '{type: AverageValue, averageValue: "20"}')));
-    const { stdout } = await backtest("--history", "one.csv", "--ihpa", "ihpa.yaml", "--replay", "6h", "-o", "json");
+    const asked = ["--history", "one.csv", "--ihpa", "ihpa.yaml", "--replay", "6h", "-o", "json"];
+    const { stdout, stderr } = await backtest(...asked);
+    expect(stderr).toContain("one: the column load is taken for the metric requests");
     const [workload] = JSON.parse(stdout).workloads;
     expect(workload).toMatchObject({ name: "one", metric: "requests", podTargets: { requests: 20 } });
   }, 120_000);
