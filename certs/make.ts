@@ -3,7 +3,7 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { issueAuthority, issueClient, issueServing } from "../src/serve/certificates.ts";
+import { issueAuthority, issueClient, issueServing } from "../src/serve/tls/certificates.ts";
 
 const dayMs = 86_400_000;
 const usage = `Usage: npm run certs -- [--days 30] [--user developer] [--group system:masters] [NAME…]

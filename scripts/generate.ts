@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { stringify } from "yaml";
-import { customResourceDefinition } from "../src/api/definitions.ts";
+import { customResourceDefinition } from "../src/api/kinds/definitions.ts";
 import { type Kind, kinds } from "../src/api/kinds.ts";
 import { referenceIndex, referencePage } from "./reference-page.ts";
 

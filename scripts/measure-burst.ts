@@ -4,11 +4,11 @@
  * times the load, five to twenty minutes long, put in at random times.
  * Run: `node bin/run.mjs scripts/measure-burst.ts [TIMES]`, each time with other bursts; prints one JSON line.
  */
-import type { IntelligentHorizontalPodAutoscalerSpec } from "../src/api/intelligent-horizontal-pod-autoscaler.ts";
-import { readManifest } from "../src/api/read-manifest.ts";
-import { loadAt } from "../src/backtest/load.ts";
+import type { IntelligentHorizontalPodAutoscalerSpec } from "../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import { readManifest } from "../src/api/validation/read-manifest.ts";
+import { loadAt } from "../src/backtest/replay/load.ts";
+import { createDecisionPath } from "../src/decide/recommender.ts";
 import { createSchedule } from "../src/portrait/schedule.ts";
-import { createDecisionPath } from "../src/revise/decision-path.ts";
 import { seededRandom } from "../src/series/seeded-random.ts";
 import { before, dayMs, departureRate } from "./figures/departures.ts";
 

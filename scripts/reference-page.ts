@@ -1,5 +1,5 @@
 import { conditionTypes } from "../src/api/conditions.ts";
-import { type Column, definitions, objectSchema } from "../src/api/definitions.ts";
+import { type Column, definitions, objectSchema } from "../src/api/kinds/definitions.ts";
 import { apiVersion, type Kind, kinds } from "../src/api/kinds.ts";
 import type { Schema } from "../src/api/schema.ts";
 

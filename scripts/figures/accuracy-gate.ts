@@ -1,7 +1,7 @@
-import { curve, place } from "../../src/backtest/axes.ts";
-import { markup } from "../../src/backtest/markup.ts";
-import { AccuracyGate, gateRules } from "../../src/revise/accuracy-gate.ts";
-import { RollingSums } from "../../src/revise/accuracy-gate-sums.ts";
+import { curve, place } from "../../src/backtest/report/axes.ts";
+import { markup } from "../../src/backtest/report/markup.ts";
+import { AccuracyGate, gateRules } from "../../src/decide/gate/accuracy-gate.ts";
+import { RollingSums } from "../../src/decide/gate/accuracy-gate-sums.ts";
 import { dayMs, departureRate, hourMs, minuteMs } from "./departures.ts";
 import { fill, legend, type Panel, percent, picture, plot, round, stroke, times } from "./picture.ts";
 import { podCarries } from "./workload.ts";

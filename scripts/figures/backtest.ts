@@ -1,8 +1,8 @@
-import { curve, place } from "../../src/backtest/axes.ts";
 import { backtest } from "../../src/backtest/backtest.ts";
-import { policyTitle } from "../../src/backtest/describe.ts";
-import { markup } from "../../src/backtest/markup.ts";
-import { targetText } from "../../src/backtest/tune-target.ts";
+import { targetText } from "../../src/backtest/replay/tune-target.ts";
+import { curve, place } from "../../src/backtest/report/axes.ts";
+import { policyTitle } from "../../src/backtest/report/describe.ts";
+import { markup } from "../../src/backtest/report/markup.ts";
 import { fill, legend, percent, picture, plot, stroke } from "./picture.ts";
 import { startupSeconds, workloadOf } from "./workload.ts";
 

@@ -1,5 +1,5 @@
-import { curve, place, type Scale } from "../../src/backtest/axes.ts";
-import { type Markup, markup } from "../../src/backtest/markup.ts";
+import { curve, place, type Scale } from "../../src/backtest/report/axes.ts";
+import { type Markup, markup } from "../../src/backtest/report/markup.ts";
 import { fitCapacity } from "../../src/capacity/fit-capacity.ts";
 import { fitSharing, fittedResponse, sizeOneQueue } from "../../src/capacity/response-model.ts";
 import type { CapacitySamples } from "../../src/capacity/samples.ts";

@@ -1,14 +1,14 @@
-import { curve, place } from "../../src/backtest/axes.ts";
-import { runPolicy } from "../../src/backtest/cluster.ts";
-import { forescalePolicy } from "../../src/backtest/forescale-policy.ts";
-import { type Markup, markup } from "../../src/backtest/markup.ts";
+import { runPolicy } from "../../src/backtest/replay/cluster.ts";
+import { forescalePolicy } from "../../src/backtest/replay/forescale-policy.ts";
+import { type Scene, sceneOf } from "../../src/backtest/replay/replay-inputs.ts";
+import { curve, place } from "../../src/backtest/report/axes.ts";
+import { type Markup, markup } from "../../src/backtest/report/markup.ts";
 import { rollForecasts } from "../../src/backtest/rolling-forecasts.ts";
-import { type Scene, sceneOf } from "../../src/backtest/scene.ts";
 import { tickMs } from "../../src/backtest/workload.ts";
-import type { Decision } from "../../src/revise/decision.ts";
-import { LeadDemand } from "../../src/revise/lead-demand.ts";
-import { cheapestPods, priceOfQuantile } from "../../src/revise/price.ts";
-import { exceedance } from "../../src/revise/tail.ts";
+import type { Decision } from "../../src/decide/decision.ts";
+import { LeadDemand } from "../../src/decide/lead/lead-demand.ts";
+import { exceedance } from "../../src/decide/lead/residual-tail.ts";
+import { cheapestPods, priceOfQuantile } from "../../src/decide/price/price.ts";
 import { before, dayMs, departureRate, hourMs, minuteMs } from "./departures.ts";
 import {
   type Colour,

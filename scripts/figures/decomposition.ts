@@ -1,7 +1,7 @@
-import { curve, place } from "../../src/backtest/axes.ts";
-import { type Markup, markup } from "../../src/backtest/markup.ts";
-import { detectPeriods } from "../../src/forecast/robust-period.ts";
-import { robustStl } from "../../src/forecast/robust-stl.ts";
+import { curve, place } from "../../src/backtest/report/axes.ts";
+import { type Markup, markup } from "../../src/backtest/report/markup.ts";
+import { robustStl } from "../../src/forecast/decomposition/robust-stl.ts";
+import { detectPeriods } from "../../src/forecast/periods/robust-period.ts";
 import { damaged } from "./damage.ts";
 import { dayMs, departuresEvery, hourMs } from "./departures.ts";
 import { type Colour, type Panel, picture, plot, round, stroke, times } from "./picture.ts";

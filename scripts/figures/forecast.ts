@@ -1,7 +1,7 @@
-import { area, curve, place } from "../../src/backtest/axes.ts";
-import { markup } from "../../src/backtest/markup.ts";
+import { area, curve, place } from "../../src/backtest/report/axes.ts";
+import { markup } from "../../src/backtest/report/markup.ts";
 import { rollForecasts } from "../../src/backtest/rolling-forecasts.ts";
-import { bucketsOf } from "../../src/forecast/combination.ts";
+import { bucketsOf } from "../../src/forecast/experts/combination.ts";
 import { type Forecast, forecast } from "../../src/forecast/forecast.ts";
 import { before, between, dayMs, departuresEvery, hourMs } from "./departures.ts";
 import { type Colour, fill, legend, percent, picture, plot, round, stroke, times } from "./picture.ts";

@@ -1,5 +1,5 @@
-import { area, curve } from "../../src/backtest/axes.ts";
-import { markup } from "../../src/backtest/markup.ts";
+import { area, curve } from "../../src/backtest/report/axes.ts";
+import { markup } from "../../src/backtest/report/markup.ts";
 import { forecastByName, forecasterNames } from "../../src/forecast/forecast-by-name.ts";
 import { before, between, dayMs, departuresEvery } from "./departures.ts";
 import { fill, legend, percent, picture, pictureWidth, plot, round, stroke, times } from "./picture.ts";

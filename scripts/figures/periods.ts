@@ -1,6 +1,6 @@
-import { curve, place, type Scale } from "../../src/backtest/axes.ts";
-import { type Markup, markup } from "../../src/backtest/markup.ts";
-import { detectPeriods, type Period } from "../../src/forecast/robust-period.ts";
+import { curve, place, type Scale } from "../../src/backtest/report/axes.ts";
+import { type Markup, markup } from "../../src/backtest/report/markup.ts";
+import { detectPeriods, type Period } from "../../src/forecast/periods/robust-period.ts";
 import { autocorrelation } from "../../src/series/autocorrelation.ts";
 import { powerOf, realSpectrum } from "../../src/series/fft.ts";
 import { finiteOf, median, robustScale } from "../../src/series/robust-statistics.ts";

@@ -1,7 +1,7 @@
-import { axes, type Frame, linear, place, roundTicks, type Scale, type Tick } from "../../src/backtest/axes.ts";
-import { Markup, markup } from "../../src/backtest/markup.ts";
-import { timeTicks } from "../../src/backtest/plots.ts";
-import { palette } from "../../src/backtest/report-style.ts";
+import { axes, type Frame, linear, place, roundTicks, type Scale, type Tick } from "../../src/backtest/report/axes.ts";
+import { Markup, markup } from "../../src/backtest/report/markup.ts";
+import { timeTicks } from "../../src/backtest/report/plots.ts";
+import { palette } from "../../src/backtest/report/report-style.ts";
 
 /** A part of a picture with a place of its own; what it draws is laid out from (0, 0). */
 export interface Panel {

@@ -1,6 +1,6 @@
-import type { IntelligentHorizontalPodAutoscaler } from "../../src/api/intelligent-horizontal-pod-autoscaler.ts";
-import { readManifest } from "../../src/api/read-manifest.ts";
-import { sizePods } from "../../src/backtest/load.ts";
+import type { IntelligentHorizontalPodAutoscaler } from "../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import { readManifest } from "../../src/api/validation/read-manifest.ts";
+import { sizePods } from "../../src/backtest/replay/load.ts";
 import type { Workload } from "../../src/backtest/workload.ts";
 import { manifestText } from "../../src/demo/manifest.ts";
 import { departureRate } from "./departures.ts";

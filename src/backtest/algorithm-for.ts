@@ -1,5 +1,5 @@
-import { algorithmOf, isForecastAlgorithm } from "../api/horizontal-portrait.ts";
-import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/intelligent-horizontal-pod-autoscaler.ts";
+import { algorithmOf, isForecastAlgorithm } from "../api/kinds/horizontal-portrait.ts";
+import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 
 /** By what loads are forecast in a replay. */
 export interface ReplayedAlgorithm {

@@ -1,5 +1,5 @@
-import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/intelligent-horizontal-pod-autoscaler.ts";
-import { readManifest } from "../api/read-manifest.ts";
+import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import { readManifest } from "../api/validation/read-manifest.ts";
 
 /**
  * The spec of a workload without a manifest: one metric named `load`, forecast and observation, whichever asks for more.

@@ -1,7 +1,7 @@
 import type { Reason } from "../api/conditions.ts";
-import type { Accuracy } from "../api/horizontal-portrait.ts";
+import type { Accuracy } from "../api/kinds/horizontal-portrait.ts";
 import type { ForecastAccuracy } from "./accuracy.ts";
-import { targetText } from "./tune-target.ts";
+import { targetText } from "./replay/tune-target.ts";
 
 export type Verdict = NonNullable<Accuracy["verdict"]>;
 

@@ -1,4 +1,4 @@
-import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/intelligent-horizontal-pod-autoscaler.ts";
+import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { endMs, type Series } from "../series/series.ts";
 
 /** A workload to be replayed. Plain data: it travels to worker threads. */

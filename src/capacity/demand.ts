@@ -1,5 +1,5 @@
-import { type Capacity, type CapacityStatus, jointLoad, responseTimeOf } from "../api/capacity.ts";
-import { readQuantity } from "../api/quantity.ts";
+import { type Capacity, type CapacityStatus, jointLoad, responseTimeOf } from "../api/fields/capacity.ts";
+import { readQuantity } from "../api/values/quantity.ts";
 import type { Series } from "../series/series.ts";
 import { type CapacityFit, fitCapacity } from "./fit-capacity.ts";
 import { type CapacityHistory, capacitySamples, layOver } from "./samples.ts";

@@ -1,10 +1,10 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { parseDuration } from "../api/duration.ts";
-import { printable } from "../api/problem.ts";
-import { Credentials } from "../collect/credentials.ts";
-import { PrometheusClient } from "../collect/prometheus.ts";
+import { printable } from "../api/validation/problem.ts";
+import { parseDuration } from "../api/values/duration.ts";
+import { Credentials } from "../collect/http/credentials.ts";
+import { PrometheusClient } from "../collect/prometheus/prometheus.ts";
 import { labelText } from "../collect/samples.ts";
 import { toSeries } from "../collect/to-series.ts";
 import type { Series } from "../series/series.ts";

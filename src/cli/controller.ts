@@ -5,8 +5,8 @@ import { createServer, type Server } from "node:http";
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { Registry } from "prom-client";
-import { runControllers } from "../controllers/controller.ts";
-import { connect } from "../kube/client.ts";
+import { runControllers } from "../controllers/run.ts";
+import { connect } from "../kube/client/client.ts";
 import { createLog, createRegistry, type Level } from "../telemetry.ts";
 import { type Command, type Io, UsageError, type Values } from "./command.ts";
 

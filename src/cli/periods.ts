@@ -1,4 +1,4 @@
-import { detectPeriods } from "../forecast/robust-period.ts";
+import { detectPeriods } from "../forecast/periods/robust-period.ts";
 import type { Command } from "./command.ts";
 import { pipe } from "./pipe.ts";
 

@@ -1,4 +1,4 @@
-import { examine, hasStrayNegatives } from "../forecast/data-quality.ts";
+import { examine, hasStrayNegatives } from "../forecast/data/data-quality.ts";
 import type { Series } from "../series/series.ts";
 
 /** What a row with no neighbour is taken for. */

@@ -1,11 +1,11 @@
 import { hostname } from "node:os";
-import { connect, type KubeClient } from "../kube/client.ts";
+import { connect, type KubeClient } from "../kube/client/client.ts";
 import type { Log } from "../kube/log.ts";
 import { kubeMetrics } from "../kube/metrics.ts";
 import { createSchedule } from "../portrait/schedule.ts";
-import { createAuditLog } from "../serve/audit.ts";
+import { createAuditLog } from "../serve/access/audit.ts";
+import { findOwnImage } from "../serve/admission/own-image.ts";
 import { explainStart, serveCluster } from "../serve/cluster-server.ts";
-import { findOwnImage } from "../serve/webhook-image.ts";
 import { createLog, createRegistry, version } from "../telemetry.ts";
 import { type Command, type Io, UsageError, type Values } from "./command.ts";
 

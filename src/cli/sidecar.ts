@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { createLog } from "../log.ts";
-import { probePort, sidecarEnvironment, sidecarPaths } from "../pods/inject-layout.ts";
+import { probePort, sidecarEnvironment, sidecarPaths } from "../pods/inject/sidecar-layout.ts";
 import { runSidecar } from "../sidecar/run.ts";
 import { type Command, type Io, UsageError, type Values } from "./command.ts";
 

@@ -1,8 +1,8 @@
 import { LRUCache } from "lru-cache";
 import type { Series } from "../series/series.ts";
-import { chunksOf, maxPointsPerQuery, type Range } from "./chunks.ts";
 import { CollectError, concernsSource } from "./collect-error.ts";
-import { Limit } from "./limit.ts";
+import { chunksOf, maxPointsPerQuery, type Range } from "./http/chunks.ts";
+import { Limit } from "./http/limit.ts";
 import type { Samples } from "./samples.ts";
 import { samplingStepMs, toSeries } from "./to-series.ts";
 

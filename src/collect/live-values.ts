@@ -1,8 +1,8 @@
 import { LRUCache } from "lru-cache";
 import { CollectError, concernsSource, printable } from "./collect-error.ts";
-import { Limit } from "./limit.ts";
-import type { InstantValue } from "./prometheus.ts";
-import { batchLabel, batchQuery, isSelfContained } from "./promql-batch.ts";
+import { Limit } from "./http/limit.ts";
+import type { InstantValue } from "./prometheus/prometheus.ts";
+import { batchLabel, batchQuery, isSelfContained } from "./prometheus/promql-batch.ts";
 import { labelText } from "./samples.ts";
 
 /** What live values are read from; a PrometheusClient is one. */

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from "prom-client";
-import type { RequestReport } from "./prometheus.ts";
+import type { RequestReport } from "./prometheus/prometheus.ts";
 
 /** Metrics of reading from outside; sources are the administrator's few, so they may be a label. */
 export interface CollectMetrics {

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { type Rung, rungs } from "../api/conditions.ts";
-import type { ObjectKey } from "../kube/resource.ts";
-import type { StagedDecision } from "./staged-path.ts";
+import type { StagedDecision } from "../decide/steps/staged-recommender.ts";
+import type { ObjectKey } from "../kube/client/resource.ts";
 
 /** What the controllers measure. One series a workload, none a pod. */
 export interface ControllerMetrics {

@@ -1,5 +1,5 @@
 import type { Forecast } from "../forecast/forecast.ts";
-import type { ForecastPool } from "../forecast/worker-pool.ts";
+import type { ForecastPool } from "../forecast/workers/worker-pool.ts";
 import { outlookLevels } from "../portrait/outlook.ts";
 import { resample } from "../series/resample.ts";
 import { endMs, type Series } from "../series/series.ts";

@@ -1,5 +1,5 @@
-import type { IntelligentHorizontalPodAutoscaler } from "../api/intelligent-horizontal-pod-autoscaler.ts";
-import { readManifest } from "../api/read-manifest.ts";
+import type { IntelligentHorizontalPodAutoscaler } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import { readManifest } from "../api/validation/read-manifest.ts";
 import type { Trace } from "./trace.ts";
 
 export const demoNamespace = "demo";

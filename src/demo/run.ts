@@ -1,9 +1,9 @@
-import { createForecastPool } from "../forecast/worker-pool.ts";
+import { createForecastPool } from "../forecast/workers/worker-pool.ts";
 import { Forecasts } from "./forecasts.ts";
 import { demoIhpa } from "./manifest.ts";
 import { openMetricServer } from "./metric-server.ts";
-import { Pace } from "./pace.ts";
 import { Replay, tickMs } from "./replay.ts";
+import { Pace } from "./replay-clock.ts";
 import { type Summary, summarise } from "./summary.ts";
 import type { Trace } from "./trace.ts";
 

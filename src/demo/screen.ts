@@ -1,4 +1,4 @@
-import { busyPods } from "../backtest/load.ts";
+import { busyPods } from "../backtest/replay/load.ts";
 import { bandChart, type Column, type Palette, sparkline } from "./chart.ts";
 import { plainTarget, policyNames, startupMs, tickMs } from "./replay.ts";
 import type { Stage } from "./run.ts";

@@ -1,4 +1,4 @@
-import type { Score } from "../backtest/scoreboard.ts";
+import type { Score } from "../backtest/replay/scoreboard.ts";
 import { type PolicyName, policyNames } from "./replay.ts";
 
 /** What a run of the demo came to; `-o json` prints it. */

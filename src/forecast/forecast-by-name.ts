@@ -1,11 +1,11 @@
-import { describeQuality, examine } from "./data-quality.ts";
-import { decompositionForecast } from "./decomposition.ts";
+import { describeQuality, examine } from "./data/data-quality.ts";
+import { withoutWildValues } from "./data/wild-values.ts";
+import { decompositionForecast } from "./decomposition/decomposition.ts";
 import { type ForecastOutcome, type ForecastRequest, forecast } from "./forecast.ts";
-import { nhppForecast } from "./nhpp-forecast.ts";
-import { proactiveForecast } from "./proactive.ts";
-import { detectPeriods } from "./robust-period.ts";
-import { sntsfForecast } from "./sntsf.ts";
-import { withoutWildValues } from "./wild-values.ts";
+import { nhppForecast } from "./nhpp/nhpp-forecast.ts";
+import { detectPeriods } from "./periods/robust-period.ts";
+import { proactiveForecast } from "./proactive/proactive.ts";
+import { sntsfForecast } from "./sntsf/sntsf.ts";
 
 /** Every forecaster that a portrait can name. `Forecast` weighs experts by their own past; the others are published algorithms. */
 const forecasters: Readonly<Record<string, (request: ForecastRequest) => ForecastOutcome>> = {

@@ -9,17 +9,17 @@ import {
   hasStrayNegatives,
   isSparse,
   widenForSparse,
-} from "./data-quality.ts";
-import { describeWeights } from "./describe-weights.ts";
-import { findPeriods } from "./find-periods.ts";
-import type { NhppKept } from "./nhpp-forecast.ts";
-import { gridLevels, medianIndex } from "./past.ts";
-import { type ForecastWeights, forecastByExperts, type ReplayedErrors } from "./quantile-experts.ts";
+} from "./data/data-quality.ts";
+import { withoutWildValues } from "./data/wild-values.ts";
+import { toFine, toWorkingStep } from "./data/working-step.ts";
+import { describeWeights } from "./experts/describe-weights.ts";
+import { gridLevels, medianIndex } from "./experts/past.ts";
+import { type ForecastWeights, forecastByExperts, type ReplayedErrors } from "./experts/quantile-experts.ts";
+import { onNewLevel, recentShift } from "./experts/recent-shift.ts";
+import { atPresentSize, grownBy, steadyGrowth } from "./experts/steady-growth.ts";
+import type { NhppKept } from "./nhpp/nhpp-forecast.ts";
+import { findPeriods } from "./periods/find-periods.ts";
 import { readLevels } from "./quantile-levels.ts";
-import { onNewLevel, recentShift } from "./recent-shift.ts";
-import { atPresentSize, grownBy, steadyGrowth } from "./steady-growth.ts";
-import { withoutWildValues } from "./wild-values.ts";
-import { toFine, toWorkingStep } from "./working-step.ts";
 
 /** What a forecaster is asked. Times are UTC; `timeZone` (IANA) is where the workload's users live. */
 export interface ForecastRequest {

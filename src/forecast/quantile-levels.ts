@@ -1,4 +1,4 @@
-import { gridLevels } from "./past.ts";
+import { gridLevels } from "./experts/past.ts";
 
 /**
  * Reads any level off the quantiles on `gridLevels`: linear in ln(p / (1 − p)) between two of them, and on along the last

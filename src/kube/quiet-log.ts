@@ -1,5 +1,5 @@
-import { type Clock, systemClock } from "./clock.ts";
 import type { Log } from "./log.ts";
+import { type Clock, systemClock } from "./loop/clock.ts";
 
 const firstMs = 10_000;
 const longestMs = 300_000;

@@ -6,7 +6,7 @@ import {
   podStateLabel,
   standbyCondition,
 } from "../api/labels.ts";
-import { sidecarName } from "./inject-layout.ts";
+import { sidecarName } from "./inject/sidecar-layout.ts";
 
 /** A pod as the state machine sees it. Pods that are being deleted or have ended are none of these. */
 export interface PodInState {

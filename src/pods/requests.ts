@@ -1,5 +1,5 @@
 import { requestsAnnotation } from "../api/labels.ts";
-import { readQuantity } from "../api/quantity.ts";
+import { readQuantity } from "../api/values/quantity.ts";
 import type { StandbyMode } from "./sidecar-protocol.ts";
 
 /** Requests by container, then by resource: quantities as they are written. */

@@ -1,5 +1,5 @@
 import { onlineGate, podStateLabel, standbyModeAnnotation } from "../api/labels.ts";
-import { sidecarName } from "./inject-layout.ts";
+import { sidecarName } from "./inject/sidecar-layout.ts";
 import type { SidecarReport, SidecarWish, StandbyMode } from "./sidecar-protocol.ts";
 import { standbyModes } from "./sidecar-protocol.ts";
 

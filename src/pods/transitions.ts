@@ -1,8 +1,8 @@
-import type { ReplicaProfileSpec } from "../api/replica-profile.ts";
+import type { ReplicaProfileSpec } from "../api/kinds/replica-profile.ts";
 import { type DeletionCost, planDeletionCosts } from "./deletion-costs.ts";
+import { type ToldStates, toldTransitions } from "./external-pod-states.ts";
 import { isFrozen, isServing, type PodInState } from "./pod-in-state.ts";
 import { isNumbered, leaveOrder, type PodSorter, type WorkloadKind } from "./pod-order.ts";
-import { type ToldStates, toldTransitions } from "./told-states.ts";
 
 /** How many pods are wanted in each state; `online` includes those that are still to start. */
 export interface PodWish {

@@ -1,4 +1,4 @@
-import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/intelligent-horizontal-pod-autoscaler.ts";
+import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { readWindow } from "./window.ts";
 
 /**

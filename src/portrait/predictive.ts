@@ -1,4 +1,4 @@
-import type { PortraitData } from "../api/horizontal-portrait.ts";
+import type { PortraitData } from "../api/kinds/horizontal-portrait.ts";
 import type { CapacityModel } from "../capacity/linear.ts";
 import type { Forecast } from "../forecast/forecast.ts";
 

@@ -1,4 +1,4 @@
-import type { HorizontalPortraitStatus } from "../api/horizontal-portrait.ts";
+import type { HorizontalPortraitStatus } from "../api/kinds/horizontal-portrait.ts";
 import type { Forecast } from "../forecast/forecast.ts";
 
 type Published = NonNullable<NonNullable<HorizontalPortraitStatus["forecast"]>["metrics"]>[number];

@@ -1,4 +1,4 @@
-import type { PortraitData } from "../api/horizontal-portrait.ts";
+import type { PortraitData } from "../api/kinds/horizontal-portrait.ts";
 import type { CapacityModel } from "../capacity/linear.ts";
 
 /** A metric's live value, the workload's total; NaN where there is none. */

@@ -1,4 +1,4 @@
-import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/intelligent-horizontal-pod-autoscaler.ts";
+import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { type OpenTimes, readWindow } from "./window.ts";
 
 /** What a provider proposes at a moment. */

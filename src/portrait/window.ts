@@ -1,6 +1,6 @@
 import { Cron } from "croner";
-import { isTimeZone } from "../api/cron.ts";
-import type { TimeWindow } from "../api/windows.ts";
+import type { TimeWindow } from "../api/fields/windows.ts";
+import { isTimeZone } from "../api/values/cron.ts";
 
 /** A window of time that opens and closes; asked by instants in milliseconds since the Unix epoch. */
 export interface OpenTimes {

@@ -3,21 +3,33 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { type Counter, type Histogram, Registry } from "prom-client";
-import { type Clock, systemClock } from "../kube/clock.ts";
 import { type Log, silent } from "../kube/log.ts";
-import { negotiate } from "./accept.ts";
-import type { AdmissionJudge } from "./admission.ts";
-import { createApp } from "./app.ts";
-import { type AuditLog, noAudit } from "./audit.ts";
+import { type Clock, systemClock } from "../kube/loop/clock.ts";
+import { type AuditLog, noAudit } from "./access/audit.ts";
 import {
   type AuthenticationSource,
   createAuthenticator,
   type Recognition,
   type TokenReviewer,
   type TokenVerdict,
-} from "./authenticator.ts";
-import { type AccessReviewer, type AccessVerdict, createAuthorizer, isOpen, mastersGroup } from "./authorizer.ts";
-import type { Issued } from "./certificates.ts";
+} from "./access/authenticator.ts";
+import {
+  type AccessReviewer,
+  type AccessVerdict,
+  createAuthorizer,
+  isOpen,
+  mastersGroup,
+} from "./access/authorizer.ts";
+import { isIdentityHeader } from "./access/front-proxy.ts";
+import type { Identity } from "./access/identity.ts";
+import { ReviewCache } from "./access/review-cache.ts";
+import type { AdmissionJudge } from "./admission/admission.ts";
+import type { PodInjector } from "./admission/pod-injection.ts";
+import { negotiate } from "./http/accept.ts";
+import { createApp } from "./http/app.ts";
+import { defaultLimits, type Limits } from "./http/limits.ts";
+import { createListener } from "./http/listener.ts";
+import { type RequestLine, readRequestLine } from "./http/request-attributes.ts";
 import {
   type Answer,
   beginExchange,
@@ -26,20 +38,14 @@ import {
   jsonAnswer,
   statusAnswer,
   writeAnswer,
-} from "./exchange.ts";
-import { answerMetrics, type MetricQuery, readMetricQuery } from "./external-metrics.ts";
-import { isIdentityHeader } from "./front-proxy.ts";
-import type { Gateway } from "./gateway.ts";
-import type { Identity } from "./identity.ts";
-import { defaultLimits, type Limits } from "./limits.ts";
-import { createListener } from "./listener.ts";
+} from "./http/request-context.ts";
+import { isRefusal, type Refusal, refuse } from "./http/status.ts";
 import { createServeMetrics, type ServeMetrics } from "./metrics.ts";
+import { answerMetrics, type MetricQuery, readMetricQuery } from "./metrics-api/external-metrics.ts";
+import type { Snapshot } from "./metrics-api/snapshot.ts";
 import { externalMetricsPath, instanceHeader } from "./names.ts";
-import { type RequestLine, readRequestLine } from "./request-attributes.ts";
-import { ReviewCache } from "./review-cache.ts";
-import type { Snapshot } from "./snapshot.ts";
-import { isRefusal, type Refusal, refuse } from "./status.ts";
-import type { PodInjector } from "./webhook.ts";
+import type { Gateway } from "./sidecar-gateway/gateway.ts";
+import type { Issued } from "./tls/certificates.ts";
 
 export interface ServerOptions {
   readonly certificate: Issued;

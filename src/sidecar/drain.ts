@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Helper } from "./helper.ts";
-import type { ProcessId } from "./processes.ts";
+import type { Helper } from "./freeze/helper.ts";
+import type { ProcessId } from "./freeze/processes.ts";
 import { SidecarError } from "./sidecar-error.ts";
 import {
   type Activity,

@@ -1,5 +1,5 @@
 import type { StandbyMode } from "../pods/sidecar-protocol.ts";
-import type { MemorySums } from "./memory-map.ts";
+import type { MemorySums } from "./freeze/memory-map.ts";
 import { SidecarError } from "./sidecar-error.ts";
 
 /** The bounds of what is worth freezing and safe to freeze. */

@@ -6,9 +6,9 @@ import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { lineOf } from "../../src/pods/message-lines.ts";
 import { streamPath, streamProtocol } from "../../src/pods/sidecar-protocol.ts";
-import { createGateway } from "../../src/serve/gateway.ts";
+import { MemorySnapshot } from "../../src/serve/metrics-api/snapshot.ts";
 import { createServer } from "../../src/serve/server.ts";
-import { MemorySnapshot } from "../../src/serve/snapshot.ts";
+import { createGateway } from "../../src/serve/sidecar-gateway/gateway.ts";
 import { authenticationOf, makeCredentials } from "../unit/serve/serve-world.ts";
 
 const streams = 5000;

@@ -1,4 +1,4 @@
-import { detectPeriods } from "../../src/forecast/robust-period.ts";
+import { detectPeriods } from "../../src/forecast/periods/robust-period.ts";
 import { drawsOf } from "./loads/made-loads.ts";
 
 /** A series whose periods are known, after section 5.1 of the RobustPeriod paper. */

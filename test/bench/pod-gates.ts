@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ReplicaProfile } from "../../src/api/replica-profile.ts";
-import { inParallel } from "../../src/controllers/pod-writer.ts";
-import { Reflector } from "../../src/kube/reflector.ts";
-import { type KubeObject, resourceOf, resources } from "../../src/kube/resource.ts";
+import type { ReplicaProfile } from "../../src/api/kinds/replica-profile.ts";
+import { inParallel } from "../../src/controllers/pods/pod-writer.ts";
+import { type KubeObject, resourceOf, resources } from "../../src/kube/client/resource.ts";
+import { Reflector } from "../../src/kube/watch/reflector.ts";
 import { addDeployment } from "../cluster/objects.ts";
 import { type Controller, type ControllersRig, namespace, startControllersRig } from "../contract/controllers-rig.ts";
 

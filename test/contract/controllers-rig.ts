@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, type KubeClient } from "../../src/kube/client.ts";
-import { type KubeObject, type Resource, resources } from "../../src/kube/resource.ts";
+import { connect, type KubeClient } from "../../src/kube/client/client.ts";
+import { type KubeObject, type Resource, resources } from "../../src/kube/client/resource.ts";
 import { type ControlPlane, startControlPlane } from "../cluster/control-plane.ts";
 import { addFakeNode } from "../cluster/objects.ts";
 import { freePorts, type Running, run, waitFor } from "../cluster/processes.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { IntelligentHorizontalPodAutoscaler } from "../../src/api/intelligent-horizontal-pod-autoscaler.ts";
-import { type KubeObject, type Resource, resourceOf, resources } from "../../src/kube/resource.ts";
+import type { IntelligentHorizontalPodAutoscaler } from "../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import { type KubeObject, type Resource, resourceOf, resources } from "../../src/kube/client/resource.ts";
 import { addDeployment } from "../cluster/objects.ts";
 import { describeControlPlane } from "../cluster/suite.ts";
 import {

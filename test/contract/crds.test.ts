@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { applyDefaults } from "../../src/api/defaults.ts";
-import { definitions, objectSchema } from "../../src/api/definitions.ts";
+import { definitions, objectSchema } from "../../src/api/kinds/definitions.ts";
 import { apiVersion, group, type Kind, kinds, listPath, objectPath } from "../../src/api/kinds.ts";
-import { readManifest } from "../../src/api/read-manifest.ts";
+import { applyDefaults } from "../../src/api/validation/defaults.ts";
+import { readManifest } from "../../src/api/validation/read-manifest.ts";
 import { type Cluster, startCluster } from "../cluster/control-plane.ts";
 import { describeCluster } from "../cluster/suite.ts";
 import { badCases } from "../unit/api/bad-cases.ts";

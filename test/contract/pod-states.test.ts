@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { ReplicaProfile } from "../../src/api/replica-profile.ts";
-import { type KubeObject, resourceOf, resources } from "../../src/kube/resource.ts";
+import type { ReplicaProfile } from "../../src/api/kinds/replica-profile.ts";
+import { type KubeObject, resourceOf, resources } from "../../src/kube/client/resource.ts";
 import { addDeployment, addFakeNode } from "../cluster/objects.ts";
 import { describeControlPlane } from "../cluster/suite.ts";
 import { type Controller, type ControllersRig, namespace, startControllersRig } from "./controllers-rig.ts";

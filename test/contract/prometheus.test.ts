@@ -3,8 +3,8 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Histories } from "../../src/collect/history.ts";
 import { LiveValues } from "../../src/collect/live-values.ts";
-import { podRecordsFromSeries } from "../../src/collect/pod-series.ts";
-import { PrometheusClient } from "../../src/collect/prometheus.ts";
+import { podRecordsFromSeries } from "../../src/collect/pods/pod-series.ts";
+import { PrometheusClient } from "../../src/collect/prometheus/prometheus.ts";
 import { type Prometheus, startPrometheus, whyNoPrometheus } from "../cluster/prometheus.ts";
 import { describeUnless } from "../cluster/suite.ts";
 

@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Registry } from "prom-client";
-import { connect } from "../../src/kube/client.ts";
+import { connect } from "../../src/kube/client/client.ts";
 import { createSchedule } from "../../src/portrait/schedule.ts";
 import { type ClusterServer, type ClusterServerOptions, serveCluster } from "../../src/serve/cluster-server.ts";
 import type { ControlPlane } from "../cluster/control-plane.ts";

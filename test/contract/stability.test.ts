@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { IntelligentHorizontalPodAutoscaler } from "../../src/api/intelligent-horizontal-pod-autoscaler.ts";
-import type { ReplicaProfile } from "../../src/api/replica-profile.ts";
-import { type KubeObject, resourceOf, resources } from "../../src/kube/resource.ts";
+import type { IntelligentHorizontalPodAutoscaler } from "../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import type { ReplicaProfile } from "../../src/api/kinds/replica-profile.ts";
+import { type KubeObject, resourceOf, resources } from "../../src/kube/client/resource.ts";
 import { addDeployment } from "../cluster/objects.ts";
 import { describeControlPlane } from "../cluster/suite.ts";
 import {

@@ -4,8 +4,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { deletionCostAnnotation, onlineGate, podStateLabel } from "../../src/api/labels.ts";
-import { connect, type KubeClient } from "../../src/kube/client.ts";
-import { type KubeObject, type Resource, resources } from "../../src/kube/resource.ts";
+import { connect, type KubeClient } from "../../src/kube/client/client.ts";
+import { type KubeObject, type Resource, resources } from "../../src/kube/client/resource.ts";
 import { type ControlPlane, startControlPlane } from "../cluster/control-plane.ts";
 import { addDeployment, addFakeNode } from "../cluster/objects.ts";
 import { describeControlPlane } from "../cluster/suite.ts";

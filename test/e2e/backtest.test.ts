@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeUnless } from "../cluster/suite.ts";
-import { readMarkup } from "../unit/backtest/markup-tree.ts";
+import { readMarkup } from "../unit/backtest/report/markup-tree.ts";
 import { startStub, succeed } from "../unit/collect/stub.ts";
 
 const root = join(import.meta.dirname, "..", "..");

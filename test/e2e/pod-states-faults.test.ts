@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed } from "vitest";
 import { onlineGate, podStateLabel } from "../../src/api/labels.ts";
-import { type KubeObject, resources } from "../../src/kube/resource.ts";
-import { sidecarName } from "../../src/pods/inject-layout.ts";
+import { type KubeObject, resources } from "../../src/kube/client/resource.ts";
+import { sidecarName } from "../../src/pods/inject/sidecar-layout.ts";
 import { describeNode } from "../cluster/node.ts";
 import {
   type Answer,

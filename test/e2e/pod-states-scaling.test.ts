@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it, onTestFailed, onTestFinished } from "vitest";
-import { type KubeObject, resourceOf } from "../../src/kube/resource.ts";
+import { type KubeObject, resourceOf } from "../../src/kube/client/resource.ts";
 import { describeNode } from "../cluster/node.ts";
 import { ihpaOf } from "../contract/controllers-rig.ts";
 import { type LoadStore, startLoadStore } from "../contract/load-store.ts";

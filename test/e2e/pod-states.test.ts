@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it, onTestFailed } from "vitest";
-import { readProcess } from "../../src/sidecar/processes.ts";
+import { readProcess } from "../../src/sidecar/freeze/processes.ts";
 import { imageNames, whyNoJavaImage } from "../cluster/images-local.ts";
 import { describeNode } from "../cluster/node.ts";
 import {

@@ -7,8 +7,8 @@
  * Command: `npx vitest run test/golden/nhpp.test.ts`.
  */
 import { expect, test } from "vitest";
-import { fitIntensity } from "../../src/forecast/nhpp-intensity.ts";
-import { chooseSmoothing } from "../../src/forecast/nhpp-smoothing.ts";
+import { fitIntensity } from "../../src/forecast/nhpp/nhpp-intensity.ts";
+import { chooseSmoothing } from "../../src/forecast/nhpp/nhpp-smoothing.ts";
 import { knownIntensity, rootMeanSquare } from "./nhpp-series.ts";
 
 const lags = [144];

@@ -8,7 +8,7 @@
  */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { quantileForest } from "../../src/forecast/quantile-forest.ts";
+import { quantileForest } from "../../src/forecast/proactive/quantile-forest.ts";
 
 interface Table {
   readonly levels: readonly number[];

@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { robustStl } from "../../src/forecast/robust-stl.ts";
+import { robustStl } from "../../src/forecast/decomposition/robust-stl.ts";
 import { paperSeries } from "./robust-stl-series.ts";
 
 interface Row {

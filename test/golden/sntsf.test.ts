@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { forward, layoutOf, roomFor } from "../../src/forecast/sntsf-network.ts";
+import { forward, layoutOf, roomFor } from "../../src/forecast/sntsf/sntsf-network.ts";
 
 interface Row {
   readonly x: readonly number[];

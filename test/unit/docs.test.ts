@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readManifest } from "../../src/api/read-manifest.ts";
+import { readManifest } from "../../src/api/validation/read-manifest.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const docs = join(root, "docs");

@@ -13,11 +13,11 @@ const mayImport: Record<string, readonly string[]> = {
   forecast: ["series"],
   capacity: ["api", "series"],
   portrait: ["api", "series", "forecast", "capacity", "hpa"],
-  revise: ["api", "series", "forecast", "capacity", "portrait", "hpa"],
+  decide: ["api", "series", "forecast", "capacity", "portrait", "hpa", "stability"],
   pods: ["api"],
   hpa: ["api"],
-  serve: ["api", "kube", "revise", "pods"],
-  execute: ["api", "pods"],
+  serve: ["api", "kube", "portrait", "decide", "pods"],
+  stability: ["api", "pods"],
   sidecar: ["api", "pods"],
   controllers: [
     "api",
@@ -27,12 +27,12 @@ const mayImport: Record<string, readonly string[]> = {
     "forecast",
     "capacity",
     "portrait",
-    "revise",
+    "decide",
     "pods",
     "hpa",
-    "execute",
+    "stability",
   ],
-  backtest: ["api", "series", "forecast", "capacity", "portrait", "revise", "hpa"],
+  backtest: ["api", "series", "forecast", "capacity", "portrait", "decide", "hpa"],
   demo: [
     "api",
     "series",
@@ -41,11 +41,11 @@ const mayImport: Record<string, readonly string[]> = {
     "forecast",
     "capacity",
     "portrait",
-    "revise",
+    "decide",
     "pods",
     "hpa",
     "serve",
-    "execute",
+    "stability",
     "backtest",
   ],
 };
@@ -53,7 +53,7 @@ const everything = [...Object.keys(mayImport), "cli"];
 mayImport.cli = [...everything, "log.ts", "telemetry.ts"]; // beside main.ts, which wires
 
 /** Folders without clock, randomness, environment, files or network. */
-const pure = ["api", "series", "forecast", "capacity", "portrait", "revise", "pods", "execute", "hpa", "backtest"];
+const pure = ["api", "series", "forecast", "capacity", "portrait", "decide", "pods", "stability", "hpa", "backtest"];
 const impure =
   /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bprocess\.(env|hrtime|stdout|stderr)\b|\bperformance\.now\(|\bfetch\(|from "node:(fs|net|http|https|tls|child_process|os|dns|sqlite)/;
 

@@ -6,7 +6,7 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { StandbyMode } from "../../../src/pods/sidecar-protocol.ts";
-import { Freezer } from "../../../src/sidecar/freezer.ts";
+import { Freezer } from "../../../src/sidecar/freeze/freezer.ts";
 
 const { folder, keyFolder, helper, url, limits, dieAt, killHelperAt, killHelperAfterMs, fillAt } = JSON.parse(
   process.argv[2],

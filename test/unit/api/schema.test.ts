@@ -2,16 +2,16 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { conditionTypes } from "../../../src/api/conditions.ts";
-import { applyDefaults } from "../../../src/api/defaults.ts";
-import { definitions, objectSchema } from "../../../src/api/definitions.ts";
+import { definitions, objectSchema } from "../../../src/api/kinds/definitions.ts";
 import type {
   IntelligentHorizontalPodAutoscaler,
   IntelligentHorizontalPodAutoscalerSpecWritten,
-} from "../../../src/api/intelligent-horizontal-pod-autoscaler.ts";
+} from "../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { type Kind, kinds, listPath, objectPath } from "../../../src/api/kinds.ts";
-import { checkRules, compileRule } from "../../../src/api/rules.ts";
 import type { FromSchema, Schema, Written } from "../../../src/api/schema.ts";
-import { checkStructure } from "../../../src/api/structure.ts";
+import { applyDefaults } from "../../../src/api/validation/defaults.ts";
+import { checkRules, compileRule } from "../../../src/api/validation/rules.ts";
+import { checkStructure } from "../../../src/api/validation/structure.ts";
 
 const all = Object.keys(kinds) as Kind[];
 

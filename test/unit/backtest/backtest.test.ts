@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type BacktestResult, backtest, policyNames } from "../../../src/backtest/backtest.ts";
-import { describeMany, describeResult, toJson } from "../../../src/backtest/describe.ts";
-import { reportPage } from "../../../src/backtest/report.ts";
-import { backtestAll } from "../../../src/backtest/worker-pool.ts";
+import { describeMany, describeResult, toJson } from "../../../src/backtest/report/describe.ts";
+import { reportPage } from "../../../src/backtest/report/report.ts";
+import { backtestAll } from "../../../src/backtest/workers/worker-pool.ts";
 import { HistoryError, spanOf } from "../../../src/backtest/workload.ts";
 import type { Series } from "../../../src/series/series.ts";
 import { wavyLoad, workloadOf } from "./loads.ts";
-import { readMarkup } from "./markup-tree.ts";
+import { readMarkup } from "./report/markup-tree.ts";
 
 const hourMs = 3_600_000;
 const rules = { startupSeconds: 60, replayMs: 12 * hourMs };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Capacity, responseTimeOf } from "../../../src/api/capacity.ts";
+import { type Capacity, responseTimeOf } from "../../../src/api/fields/capacity.ts";
 import { capacityColumns, demandSeries, learnCapacity, learnFromColumns } from "../../../src/capacity/demand.ts";
 import { capacitySamples } from "../../../src/capacity/samples.ts";
 import type { Series } from "../../../src/series/series.ts";

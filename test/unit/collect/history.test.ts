@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { pointsOf, type Range } from "../../../src/collect/chunks.ts";
 import { CollectError } from "../../../src/collect/collect-error.ts";
 import { Histories, type RangeSource } from "../../../src/collect/history.ts";
+import { pointsOf, type Range } from "../../../src/collect/http/chunks.ts";
 import type { Samples } from "../../../src/collect/samples.ts";
 
 const minute = 60_000;

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { AfterOutage } from "../../../src/collect/after-outage.ts";
 import { CollectError } from "../../../src/collect/collect-error.ts";
+import { AfterOutage } from "../../../src/collect/http/after-outage.ts";
 import { type InstantSource, LiveValues } from "../../../src/collect/live-values.ts";
-import type { InstantValue } from "../../../src/collect/prometheus.ts";
-import { batchLabel, batchQuery, isSelfContained } from "../../../src/collect/promql-batch.ts";
+import type { InstantValue } from "../../../src/collect/prometheus/prometheus.ts";
+import { batchLabel, batchQuery, isSelfContained } from "../../../src/collect/prometheus/promql-batch.ts";
 
 /** A store in which the query `vN` gives N, `bad…` is refused, `two` finds two series and others find nothing. */
 class FakeStore implements InstantSource {

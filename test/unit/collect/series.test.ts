@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type AnswerRules, readAnswer } from "../../../src/collect/answer.ts";
-import { chunksOf, maxPointsPerQuery, pointsOf } from "../../../src/collect/chunks.ts";
+import { chunksOf, maxPointsPerQuery, pointsOf } from "../../../src/collect/http/chunks.ts";
+import { type AnswerRules, readAnswer } from "../../../src/collect/prometheus/answer.ts";
 import { joined, tidied } from "../../../src/collect/samples.ts";
 import { samplingStepMs, toSeries } from "../../../src/collect/to-series.ts";
 

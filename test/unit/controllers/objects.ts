@@ -1,21 +1,25 @@
-import { applyDefaults } from "../../../src/api/defaults.ts";
+import type { MetricSpec } from "../../../src/api/fields/metrics.ts";
 import {
   type HorizontalPortrait,
   type HorizontalPortraitStatus,
   horizontalPortraitSpec,
-} from "../../../src/api/horizontal-portrait.ts";
+} from "../../../src/api/kinds/horizontal-portrait.ts";
 import {
   type IntelligentHorizontalPodAutoscaler,
   type IntelligentHorizontalPodAutoscalerSpecWritten,
   intelligentHorizontalPodAutoscalerSpec,
-} from "../../../src/api/intelligent-horizontal-pod-autoscaler.ts";
+} from "../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import {
+  type MetricSource,
+  type MetricSourceSpecWritten,
+  metricSourceSpec,
+} from "../../../src/api/kinds/metric-source.ts";
 import { apiVersion } from "../../../src/api/kinds.ts";
 import { ihpaLabel } from "../../../src/api/labels.ts";
-import { type MetricSource, type MetricSourceSpecWritten, metricSourceSpec } from "../../../src/api/metric-source.ts";
-import type { MetricSpec } from "../../../src/api/metrics.ts";
-import type { PodRecord } from "../../../src/collect/pod-windows.ts";
-import { type HorizontalPodAutoscaler, replicasMetricEntry } from "../../../src/controllers/managed-hpa.ts";
-import type { Pod } from "../../../src/controllers/workload-pods.ts";
+import { applyDefaults } from "../../../src/api/validation/defaults.ts";
+import type { PodRecord } from "../../../src/collect/pods/pod-windows.ts";
+import { type HorizontalPodAutoscaler, replicasMetricEntry } from "../../../src/controllers/ihpa/managed-hpa.ts";
+import type { Pod } from "../../../src/controllers/pods/workload-pods.ts";
 
 export const nowMs = Date.UTC(2026, 0, 5, 12);
 export const iso = (agoSeconds = 0) => new Date(nowMs - agoSeconds * 1000).toISOString().replace(".000Z", "Z");

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sizePods } from "../../../src/backtest/load.ts";
+import { sizePods } from "../../../src/backtest/replay/load.ts";
 import { palette } from "../../../src/demo/chart.ts";
 import { Forecasts } from "../../../src/demo/forecasts.ts";
 import { demoIhpa } from "../../../src/demo/manifest.ts";
 import type { MetricServer } from "../../../src/demo/metric-server.ts";
-import { Pace } from "../../../src/demo/pace.ts";
 import { Replay, tickMs } from "../../../src/demo/replay.ts";
+import { Pace } from "../../../src/demo/replay-clock.ts";
 import { drawScreen } from "../../../src/demo/screen.ts";
 import { describeSummary, summarise } from "../../../src/demo/summary.ts";
 import type { Trace } from "../../../src/demo/trace.ts";
-import { createForecastPool } from "../../../src/forecast/worker-pool.ts";
+import { createForecastPool } from "../../../src/forecast/workers/worker-pool.ts";
 
 const stepMs = 300_000;
 const startMs = Date.UTC(2025, 0, 6);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { forecastAlgorithms } from "../../../src/api/horizontal-portrait.ts";
+import { forecastAlgorithms } from "../../../src/api/kinds/horizontal-portrait.ts";
 import { forecastByName, forecasterNames } from "../../../src/forecast/forecast-by-name.ts";
 
 const stepMs = 3_600_000;

@@ -1,4 +1,4 @@
-import { type Call, KubeClient } from "../../../src/kube/client.ts";
+import { type Call, KubeClient } from "../../../src/kube/client/client.ts";
 
 /** A client that knows whether a call is under way, so that a test's clock does not outrun the sockets. */
 export class CountingClient extends KubeClient {

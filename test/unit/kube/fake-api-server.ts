@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { Connection } from "../../../src/kube/kubeconfig.ts";
+import type { Connection } from "../../../src/kube/client/kubeconfig.ts";
 
 export interface Stored {
   metadata: { name: string; namespace?: string; uid?: string; resourceVersion?: string; [key: string]: unknown };

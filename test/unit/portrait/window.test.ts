@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { TimeWindow } from "../../../src/api/windows.ts";
+import type { TimeWindow } from "../../../src/api/fields/windows.ts";
 import { readWindow } from "../../../src/portrait/window.ts";
 
 const window = (fields: Partial<TimeWindow>): TimeWindow => ({ name: "peak", timeZone: "UTC", ...fields });

@@ -2,8 +2,8 @@ import { connect as connectHttp2 } from "node:http2";
 import { Agent, request } from "node:https";
 import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { identityOf } from "../../../src/serve/identity.ts";
-import { defaultLimits } from "../../../src/serve/limits.ts";
+import { identityOf } from "../../../src/serve/access/identity.ts";
+import { defaultLimits } from "../../../src/serve/http/limits.ts";
 import { rows } from "./bad-input.ts";
 import { dial, dialRaw, type Peer } from "./dial.ts";
 import {

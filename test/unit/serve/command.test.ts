@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { KubeError } from "../../../src/kube/kube-error.ts";
+import { KubeError } from "../../../src/kube/client/kube-error.ts";
 import { explainStart } from "../../../src/serve/cluster-server.ts";
 
 const root = join(import.meta.dirname, "../../..");

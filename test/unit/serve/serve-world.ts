@@ -1,13 +1,13 @@
 import { X509Certificate } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import type { HorizontalPortrait } from "../../../src/api/horizontal-portrait.ts";
-import type { IntelligentHorizontalPodAutoscaler } from "../../../src/api/intelligent-horizontal-pod-autoscaler.ts";
-import type { Clock } from "../../../src/kube/clock.ts";
-import type { AuthenticationConfig } from "../../../src/serve/authentication-config.ts";
-import { issueAuthority, issueClient, issueServing } from "../../../src/serve/certificates.ts";
-import { identityOf } from "../../../src/serve/identity.ts";
+import type { HorizontalPortrait } from "../../../src/api/kinds/horizontal-portrait.ts";
+import type { IntelligentHorizontalPodAutoscaler } from "../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import type { Clock } from "../../../src/kube/loop/clock.ts";
+import type { AuthenticationConfig } from "../../../src/serve/access/authentication-config.ts";
+import { identityOf } from "../../../src/serve/access/identity.ts";
+import { MemorySnapshot } from "../../../src/serve/metrics-api/snapshot.ts";
 import { createServer, type Server, type ServerOptions } from "../../../src/serve/server.ts";
-import { MemorySnapshot } from "../../../src/serve/snapshot.ts";
+import { issueAuthority, issueClient, issueServing } from "../../../src/serve/tls/certificates.ts";
 import type { World } from "./bad-input.ts";
 import type { Peer } from "./dial.ts";
 

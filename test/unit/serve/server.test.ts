@@ -3,12 +3,12 @@ import { Agent, request } from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Gauge, Registry } from "prom-client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createAuditLog } from "../../../src/serve/audit.ts";
-import { issueAuthority, issueClient, issueServing } from "../../../src/serve/certificates.ts";
-import { identityOf } from "../../../src/serve/identity.ts";
-import { createJudge } from "../../../src/serve/judge.ts";
-import { defaultLimits } from "../../../src/serve/limits.ts";
+import { createAuditLog } from "../../../src/serve/access/audit.ts";
+import { identityOf } from "../../../src/serve/access/identity.ts";
+import { createJudge } from "../../../src/serve/admission/ihpa-validation.ts";
+import { defaultLimits } from "../../../src/serve/http/limits.ts";
 import type { ServerOptions } from "../../../src/serve/server.ts";
+import { issueAuthority, issueClient, issueServing } from "../../../src/serve/tls/certificates.ts";
 import { dial, type Peer, type Reply } from "./dial.ts";
 import {
   authenticationOf,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { buildHelper } from "../../../scripts/native.ts";
 import type { SidecarReport, SidecarWish } from "../../../src/pods/sidecar-protocol.ts";
-import { createGateway, type Gateway } from "../../../src/serve/gateway.ts";
+import { createGateway, type Gateway } from "../../../src/serve/sidecar-gateway/gateway.ts";
 import { parsePodFile } from "../../../src/sidecar/pod-files.ts";
 import { runSidecar, type SidecarOptions } from "../../../src/sidecar/run.ts";
 import { type Credentials, makeCredentials, type Server, startServer } from "../serve/serve-world.ts";

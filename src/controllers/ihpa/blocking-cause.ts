@@ -1,0 +1,53 @@
+import type { Obstacle, Seen } from "./ihpa-input.ts";
+import { isOwn } from "./managed-hpa.ts";
+
+/** What keeps an IHPA from acting, the worst first. */
+export function obstacleOf({
+  ihpa,
+  scale,
+  problems,
+  rival,
+  hpas,
+  profile,
+}: Omit<Seen, "decision">): Obstacle | undefined {
+  if (problems.length > 0)
+    return { reason: "InvalidSpec", message: problems.map(({ field, message }) => `${field}: ${message}`).join("; ") };
+  if ("reason" in scale) return scale;
+  const target = `${ihpa.spec.scaleTargetRef.kind} ${ihpa.spec.scaleTargetRef.name}`;
+  if (rival !== undefined)
+    return {
+      reason: "TargetOwnedByAnother",
+      message: `${target} is scaled by the older IHPA ${rival}; delete one of the two`,
+    };
+  // A preview stands beside whatever acts now.
+  return ihpa.spec.scaleMode === "Preview" ? undefined : rivalryOf({ ihpa, hpas, profile });
+}
+
+/** Whether somebody else scales the target: then we step back, and leave nothing that acts. */
+export function isRivalry({ reason }: Obstacle): boolean {
+  return reason === "TargetOwnedByAnother" || reason === "AmbiguousSelector";
+}
+
+/** Who else scales the target: what an IHPA in Auto can't act beside. */
+export function rivalryOf({ ihpa, hpas, profile }: Pick<Seen, "ihpa" | "hpas" | "profile">): Obstacle | undefined {
+  const target = `${ihpa.spec.scaleTargetRef.kind} ${ihpa.spec.scaleTargetRef.name}`;
+  const foreign = hpas.filter((hpa) => !isOwn(hpa, ihpa)).map(({ metadata }) => metadata.name);
+  // What an IHPA of this name owned before it was made anew is taken over: the garbage collector would delete it.
+  if (profile && !profile.metadata.ownerReferences?.some(({ kind }) => kind === ihpa.kind))
+    return {
+      reason: "TargetOwnedByAnother",
+      message: `ReplicaProfile ${profile.metadata.name} has the name of the one to be made, and is not this IHPA's; delete it, or give one of the two another name`,
+    };
+  if (ihpa.spec.hpa === "Attached") {
+    if (foreign.length < 2) return undefined;
+    return {
+      reason: "AmbiguousSelector",
+      message: `${target} is scaled by ${foreign.length} HPAs: ${foreign.join(", ")}; keep one of them`,
+    };
+  }
+  if (foreign.length === 0) return undefined;
+  return {
+    reason: "TargetOwnedByAnother",
+    message: `${target} is scaled by HPA ${foreign.join(", ")} too; delete it, or set spec.hpa: Attached and add our metric to it`,
+  };
+}

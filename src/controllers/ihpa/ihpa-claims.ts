@@ -1,0 +1,165 @@
+import type { Condition } from "../../api/conditions.ts";
+import type { Decision } from "../../decide/decision.ts";
+import type { Claim } from "../status/set-condition.ts";
+import { rivalryOf } from "./blocking-cause.ts";
+import { trustClaim } from "./forecast-accuracy.ts";
+import type { Obstacle, Seen } from "./ihpa-input.ts";
+import { actingHpa } from "./managed-hpa.ts";
+import { notCarriedOut } from "./unsupported-spec.ts";
+
+/** Everything that is said of an IHPA in conditions. What cannot be known is Unknown, with the reason of what stands in the way. */
+export function claimsOf(seen: Seen, obstacle: Obstacle | undefined): Claim[] {
+  const { ihpa } = seen;
+  const { scaleMode, paused, scaleTargetRef } = ihpa.spec;
+  const unready = obstacle ?? silenceOf(seen);
+  const inert = unready ?? unreadNumberOf(seen);
+  return [
+    claim("Ready", !inert, inert?.reason ?? "AsExpected", inert?.message ?? seen.decision!.message),
+    claim(
+      "AbleToScale",
+      !obstacle,
+      obstacle?.reason ?? "AsExpected",
+      obstacle?.message ?? `${scaleTargetRef.kind} ${scaleTargetRef.name} can be scaled`,
+    ),
+    scaleMode === "Preview"
+      ? claim("ScalingActive", false, "Preview", previewMessage(seen))
+      : claim(
+          "ScalingActive",
+          !inert,
+          inert?.reason ?? "AsExpected",
+          inert?.message ?? "the number is served and acts",
+        ),
+    limitedClaim(seen.decision, unready),
+    claim(
+      "Paused",
+      paused,
+      paused ? "Paused" : "AsExpected",
+      paused ? "spec.paused holds the target as it is" : "not paused",
+    ),
+    fallbackClaim(seen, unready),
+    ...stepClaims(seen),
+    ...portraitClaims(seen),
+    ...hpaClaims(seen, obstacle),
+    ...supportClaims(seen),
+  ];
+}
+
+type Status = Claim["status"];
+
+function claim(type: string, holds: boolean | Status, reason: string, message: string): Claim {
+  const status = typeof holds === "string" ? holds : holds ? "True" : "False";
+  return { type, status, reason, message: message.slice(0, 1024) };
+}
+
+/** Why the decision rests on nothing: no metric has a live value or a forecast, and no schedule speaks. */
+function silenceOf({ decision, loadFaults }: Seen): Obstacle | undefined {
+  if (decision !== undefined && decision.total !== null && decision.reason !== "NothingKnown") return undefined;
+  const said = decision?.message ?? "no provider has a valid proposal yet";
+  const [fault] = loadFaults;
+  return fault
+    ? { reason: fault.reason, message: `${said}; ${fault.message}` }
+    : { reason: "NoValidPortraitValue", message: said };
+}
+
+/** Why the decision does not act: the HPA that should follow our number can't read it, as when no server answers. */
+function unreadNumberOf({ ihpa, hpas }: Seen): Obstacle | undefined {
+  if (ihpa.spec.hpa === "None" || ihpa.spec.scaleMode === "Preview") return undefined;
+  const hpa = actingHpa(ihpa, hpas);
+  const active = hpa?.status?.conditions?.find(({ type }) => type === "ScalingActive");
+  if (active?.status !== "False" || active.reason !== "FailedGetExternalMetric") return undefined;
+  return {
+    reason: active.reason,
+    message: `HPA ${hpa!.metadata.name} can't read the number, so the target stays as it is: ${active.message ?? active.reason}`,
+  };
+}
+
+function limitedClaim(decision: Decision | undefined, unready: Obstacle | undefined): Claim {
+  if (decision === undefined || decision.total === null)
+    return claim("ScalingLimited", "Unknown", unready!.reason, "there is no number that could be limited");
+  if (decision.reason === "MinReplicas") return claim("ScalingLimited", true, "TooFewReplicas", decision.message);
+  if (decision.reason === "MaxReplicas") return claim("ScalingLimited", true, "TooManyReplicas", decision.message);
+  return claim("ScalingLimited", false, "WithinRange", "the number lies within the limits");
+}
+
+function fallbackClaim({ decision, loadFaults }: Seen, unready: Obstacle | undefined): Claim {
+  if (decision === undefined) return claim("Fallback", "Unknown", unready!.reason, "there is no decision");
+  if (decision.reason === "Paused")
+    return claim("Fallback", false, "Paused", "the size is held because spec.paused is");
+  if (decision.rung === "Fresh") {
+    const basis = decision.loads.length > 0 ? "live values and forecast are fresh" : "the number rests on no metric";
+    return claim("Fallback", false, "Fresh", basis);
+  }
+  const why = loadFaults[0] ? `; ${loadFaults[0].message}` : "";
+  return claim("Fallback", true, decision.rung, decision.message + why);
+}
+
+/** How a change in steps goes, and what the checkers say; said only where such are asked for. */
+function stepClaims({ ihpa, decision }: Seen): Claim[] {
+  const { behavior, stabilityCheckers = [] } = ihpa.spec;
+  const { change, stability, message = "" } = decision ?? {};
+  const claims: Claim[] = [];
+  if (behavior.scaleUp?.grayStrategy || behavior.scaleDown?.grayStrategy)
+    claims.push(
+      change
+        ? claim("GrayProgressing", true, "GrayChange", message)
+        : claim("GrayProgressing", false, "NoGrayChange", "no change in steps is under way"),
+    );
+  if (stabilityCheckers.length > 0 && stability)
+    claims.push(claim("Stable", stability.action === "GoOn", stability.reason, stability.message));
+  return claims;
+}
+
+/** What the predictive portrait says of its forecast is said of the IHPA too. */
+function portraitClaims({ ihpa, portraits, decision }: Seen): Claim[] {
+  const predictive = portraits.find(({ spec }) => spec.portraitType === "Predictive");
+  if (!predictive) return [];
+  const said = (type: string, { status }: { status?: { conditions?: readonly Condition[] } } = predictive) => {
+    const condition = status?.conditions?.find((each) => each.type === type);
+    return condition && claim(type, condition.status, condition.reason, condition.message);
+  };
+  const ready =
+    said("ForecastReady") ?? claim("ForecastReady", "Unknown", "ForecastUnderWay", "the first forecast is under way");
+  // While nothing is foretold, as in an outage, the last verdict stands; where nothing ever judged, nothing is claimed.
+  const trusted = decision?.accuracy?.isCompared
+    ? trustClaim(decision.accuracy)
+    : (said("ForecastTrusted", ihpa) ?? said("ForecastTrusted"));
+  return trusted ? [ready, trusted] : [ready];
+}
+
+function hpaClaims({ ihpa, hpas }: Seen, obstacle: Obstacle | undefined): Claim[] {
+  if (ihpa.spec.hpa === "None" || ihpa.spec.scaleMode === "Preview") return [];
+  const hpa = actingHpa(ihpa, hpas);
+  if (!hpa && ihpa.spec.hpa === "Managed")
+    // Beside an obstacle none is made.
+    return obstacle ? [] : [claim("HPAActive", "Unknown", "HPANotFound", "the HPA is being made")];
+  if (!hpa)
+    return [
+      claim(
+        "HPAActive",
+        false,
+        "HPANotFound",
+        "no HPA of this target follows our number; add the entry in status.hpa.metric to spec.metrics of yours",
+      ),
+    ];
+  const active = hpa.status?.conditions?.find(({ type }) => type === "ScalingActive");
+  if (!active) return [claim("HPAActive", "Unknown", "NoMetrics", `HPA ${hpa.metadata.name} has not looked yet`)];
+  return [claim("HPAActive", active.status === "True", active.reason || "AsExpected", active.message ?? "")];
+}
+
+/** Said only where something is amiss. */
+function supportClaims({ ihpa }: Seen): Claim[] {
+  const missing = notCarriedOut(ihpa.spec);
+  if (missing.length === 0) return [];
+  return [claim("SpecSupported", false, missing[0].reason, missing.map(({ message }) => message).join("; "))];
+}
+
+function previewMessage(seen: Seen): string {
+  const { ihpa, decision, scale } = seen;
+  const have = "reason" in scale ? undefined : scale.replicas;
+  const total = decision?.total ?? undefined;
+  if (total === undefined) return "Preview: nothing acts, and there is no number yet";
+  const would = have === undefined || have === total ? `would stay at ${total}` : `would go from ${have} to ${total}`;
+  const rivalry = rivalryOf(seen);
+  const but = rivalry ? `; before Auto can act: ${rivalry.message}` : "";
+  return `Preview: nothing acts; ${ihpa.spec.scaleTargetRef.name} ${would} replicas${but}`;
+}

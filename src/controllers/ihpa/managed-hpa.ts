@@ -1,0 +1,109 @@
+import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import { ihpaLabel, managedHpaName, replicasMetric } from "../../api/labels.ts";
+import type { KubeObject } from "../../kube/client/resource.ts";
+
+/** The part of autoscaling/v2 that we read. */
+export interface HorizontalPodAutoscaler extends KubeObject {
+  readonly spec: {
+    readonly scaleTargetRef: { readonly apiVersion?: string; readonly kind: string; readonly name: string };
+    readonly metrics?: readonly {
+      readonly type: string;
+      readonly external?: {
+        readonly metric: {
+          readonly name: string;
+          readonly selector?: { readonly matchLabels?: Record<string, string> };
+        };
+      };
+    }[];
+  };
+  readonly status?: {
+    readonly desiredReplicas?: number;
+    readonly lastScaleTime?: string;
+    readonly conditions?: readonly { type: string; status: string; reason?: string; message?: string }[];
+  };
+}
+
+/** The metric entry by which an HPA follows an IHPA's number. */
+export function replicasMetricEntry(ihpa: string): object {
+  return {
+    type: "External",
+    external: {
+      metric: { name: replicasMetric, selector: { matchLabels: { [ihpaLabel]: ihpa } } },
+      target: { type: "AverageValue", averageValue: "1" },
+    },
+  };
+}
+
+/**
+ * The HPA that a Managed IHPA owns: it follows the served number at once and exactly. All damping is in the number, so
+ * its own policies never bind and it has no stabilisation.
+ *
+ * @param limits the widest that spec and bounds allow: the number itself keeps to what holds now
+ * @param exact whether this cluster knows a tolerance per HPA (Kubernetes 1.35 and later)
+ */
+export function managedHpa(
+  ihpa: IntelligentHorizontalPodAutoscaler,
+  limits: { readonly minReplicas: number; readonly maxReplicas: number },
+  exact: boolean,
+): KubeObject & { spec: object } {
+  const { name, namespace, uid } = ihpa.metadata;
+  const { disabled: upDisabled } = ihpa.spec.behavior.scaleUp ?? {};
+  const { disabled: downDisabled } = ihpa.spec.behavior.scaleDown ?? {};
+  // A period of 15 s is the shortest round; the largest figures that the API takes never bind.
+  const policies = [{ type: "Percent", value: 2_000_000_000, periodSeconds: 15 }];
+  const direction = (disabled: boolean | undefined) => ({
+    stabilizationWindowSeconds: 0,
+    ...(exact && { tolerance: "0" }),
+    ...(disabled ? { selectPolicy: "Disabled" } : { selectPolicy: "Max" }),
+    policies,
+  });
+  return {
+    apiVersion: "autoscaling/v2",
+    kind: "HorizontalPodAutoscaler",
+    metadata: {
+      name: managedHpaName(name),
+      namespace,
+      labels: { [ihpaLabel]: name, "app.kubernetes.io/managed-by": "forescale" },
+      ownerReferences: [
+        {
+          apiVersion: ihpa.apiVersion,
+          kind: ihpa.kind,
+          name,
+          uid: uid!,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: {
+      scaleTargetRef: ihpa.spec.scaleTargetRef,
+      // The HPA takes no minimum of 0 without the HPAScaleToZero feature.
+      minReplicas: Math.max(1, limits.minReplicas),
+      maxReplicas: limits.maxReplicas,
+      metrics: [replicasMetricEntry(name)],
+      behavior: { scaleUp: direction(upDisabled), scaleDown: direction(downDisabled) },
+    },
+  };
+}
+
+/** Whether an HPA follows an IHPA's number. */
+export function follows(hpa: HorizontalPodAutoscaler, ihpa: string): boolean {
+  return (hpa.spec.metrics ?? []).some(
+    ({ external }) =>
+      external?.metric.name === replicasMetric && external.metric.selector?.matchLabels?.[ihpaLabel] === ihpa,
+  );
+}
+
+/** Whether an IHPA owns an object. */
+export function isOwn(object: KubeObject, ihpa: IntelligentHorizontalPodAutoscaler): boolean {
+  return object.metadata.ownerReferences?.some(({ uid }) => uid === ihpa.metadata.uid) ?? false;
+}
+
+/** Of an IHPA's HPAs the one that acts on our number: our own, or the user's that follows it; undefined where none does. */
+export function actingHpa(
+  ihpa: IntelligentHorizontalPodAutoscaler,
+  hpas: readonly HorizontalPodAutoscaler[],
+): HorizontalPodAutoscaler | undefined {
+  if (ihpa.spec.scaleMode === "Preview" || ihpa.spec.hpa === "None") return undefined;
+  return hpas.find((hpa) => (ihpa.spec.hpa === "Managed" ? isOwn(hpa, ihpa) : follows(hpa, ihpa.metadata.name)));
+}

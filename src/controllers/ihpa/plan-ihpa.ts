@@ -1,0 +1,180 @@
+import { algorithmOf, type HorizontalPortraitSpecWritten } from "../../api/kinds/horizontal-portrait.ts";
+import type {
+  IntelligentHorizontalPodAutoscaler,
+  IntelligentHorizontalPodAutoscalerStatus,
+} from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import type { ReplicaProfileSpecWritten } from "../../api/kinds/replica-profile.ts";
+import { apiVersion, type Kind } from "../../api/kinds.ts";
+import { ihpaLabel, portraitName, portraitTypeLabel } from "../../api/labels.ts";
+import type { Decision } from "../../decide/decision.ts";
+import type { StagedDecision } from "../../decide/steps/staged-recommender.ts";
+import type { KubeObject } from "../../kube/client/resource.ts";
+import { stamp } from "../../kube/times.ts";
+import { replicasAt } from "../../portrait/predictive.ts";
+import { type Claim, withClaims } from "../status/set-condition.ts";
+import { isRivalry, obstacleOf } from "./blocking-cause.ts";
+import { accuracyStatus } from "./forecast-accuracy.ts";
+import { claimsOf } from "./ihpa-claims.ts";
+import type { Obstacle, Seen } from "./ihpa-input.ts";
+import { actingHpa, managedHpa, replicasMetricEntry } from "./managed-hpa.ts";
+
+/** What should be there. Undefined means: should not be there; `Keep`: as it is, whether it is there or not. */
+export interface Plan {
+  readonly hpa: KubeObject | "Keep" | undefined;
+  readonly profile: KubeObject | "Keep" | undefined;
+  readonly portraits: readonly KubeObject[] | "Keep";
+  readonly status: IntelligentHorizontalPodAutoscalerStatus;
+  readonly claims: readonly Claim[];
+}
+
+/**
+ * From what was seen to what should be there. In Preview nothing that acts is there. Where somebody else scales the target, we
+ * step back; an obstacle that passes, such as a typing error, takes nothing away.
+ */
+export function planIhpa(seen: Seen): Plan {
+  const { ihpa, decision } = seen;
+  const obstacle = obstacleOf(seen);
+  const claims = claimsOf(seen, obstacle);
+  const isPassing = obstacle !== undefined && !isRivalry(obstacle);
+  const mayAct = ihpa.spec.scaleMode === "Auto" && (obstacle === undefined || isPassing);
+  const hpa = isPassing ? "Keep" : managedHpa(ihpa, seen.limits, seen.exactHpa);
+  const profile = isPassing || !decision?.desired ? "Keep" : profileOf(ihpa, decision.desired);
+  return {
+    hpa: mayAct && ihpa.spec.hpa === "Managed" ? hpa : undefined,
+    profile: mayAct ? profile : undefined,
+    portraits: obstacle === undefined ? portraitsOf(ihpa) : "Keep",
+    status: statusOf(seen, obstacle, claims),
+    claims,
+  };
+}
+
+function portraitsOf(ihpa: IntelligentHorizontalPodAutoscaler): KubeObject[] {
+  const { name, namespace } = ihpa.metadata;
+  return ihpa.spec.portraitProviders.flatMap(({ dynamic }) => {
+    if (!dynamic) return [];
+    // By name, so that a portrait tells how it is made; a generator outside has its own default.
+    const algorithm =
+      dynamic.externalGeneratorName === undefined
+        ? { ...dynamic.algorithm, type: algorithmOf(dynamic) }
+        : dynamic.algorithm;
+    const spec: HorizontalPortraitSpecWritten = {
+      ...dynamic,
+      ...(algorithm && { algorithm }),
+      scaleTargetRef: ihpa.spec.scaleTargetRef,
+      metrics: dynamic.metrics ?? ihpa.spec.metrics,
+      prediction: ihpa.spec.prediction,
+    };
+    return [
+      child(ihpa, "HorizontalPortrait", {
+        metadata: {
+          name: portraitName(name, dynamic.portraitType),
+          namespace,
+          labels: { [ihpaLabel]: name, [portraitTypeLabel]: dynamic.portraitType },
+        },
+        spec,
+      }),
+    ];
+  });
+}
+
+function profileOf(ihpa: IntelligentHorizontalPodAutoscaler, desired: NonNullable<Decision["desired"]>): KubeObject {
+  const { scaleUp, scaleDown, replicaProfile } = ihpa.spec.behavior;
+  const [up, down] = [!scaleUp?.disabled, !scaleDown?.disabled];
+  const spec: ReplicaProfileSpecWritten = {
+    scaleTargetRef: ihpa.spec.scaleTargetRef,
+    onlineReplicas: desired.online,
+    cutoffReplicas: desired.cutoff,
+    standbyReplicas: desired.standby,
+    ...(ihpa.spec.standby && { standbyMode: ihpa.spec.standby.mode }),
+    paused: ihpa.spec.paused,
+    allowedScalingDirection: up ? (down ? "Both" : "Up") : down ? "Down" : "Neither",
+    behavior: replicaProfile,
+  };
+  const { name, namespace } = ihpa.metadata;
+  return child(ihpa, "ReplicaProfile", { metadata: { name, namespace, labels: { [ihpaLabel]: name } }, spec });
+}
+
+function child(
+  ihpa: IntelligentHorizontalPodAutoscaler,
+  kind: Kind,
+  object: { metadata: KubeObject["metadata"]; spec: object },
+): KubeObject {
+  const { apiVersion: ownerVersion, kind: ownerKind } = ihpa;
+  const { name, uid } = ihpa.metadata;
+  const owner = {
+    apiVersion: ownerVersion,
+    kind: ownerKind,
+    name,
+    uid: uid!,
+    controller: true,
+    blockOwnerDeletion: true,
+  };
+  return { apiVersion, kind, ...object, metadata: { ...object.metadata, ownerReferences: [owner] } } as KubeObject;
+}
+
+function statusOf(
+  seen: Seen,
+  obstacle: Obstacle | undefined,
+  claims: readonly Claim[],
+): IntelligentHorizontalPodAutoscalerStatus {
+  const { ihpa, nowMs, scale, decision } = seen;
+  const now = stamp(nowMs);
+  const before = ihpa.status;
+  const current = "reason" in scale ? undefined : scale.replicas;
+  const predictive = seen.portraits.find(({ spec }) => spec.portraitType === "Predictive");
+  const stands = decision !== undefined && obstacle === undefined;
+  const hpa = actingHpa(ihpa, seen.hpas);
+  const value =
+    stands && decision.desired
+      ? { provider: decision.provider ?? decision.reason, replicas: decision.desired.online }
+      : undefined;
+  const isNewValue = value && value.replicas !== before?.currentPortraitValue?.replicas;
+  const previous = isNewValue ? before?.currentPortraitValue : before?.previousPortraitValue;
+  const measured = predictive?.status?.accuracy;
+  const accuracy = decision?.accuracy?.isCompared
+    ? accuracyStatus(decision.accuracy, measured, now)
+    : predictive && (before?.accuracy ?? measured);
+  const portrait = predictive?.status?.portraitData;
+  const forecastReplicas =
+    portrait && decision ? replicasAt(portrait, nowMs + decision.lead.seconds * 1000) : undefined;
+  const lastScaleTime =
+    current !== undefined && before?.currentReplicas !== undefined && current !== before.currentReplicas
+      ? now
+      : before?.lastScaleTime;
+  return {
+    observedGeneration: ihpa.metadata.generation,
+    ...(current !== undefined && { currentReplicas: current }),
+    ...(stands && decision.total !== null && { desiredReplicas: decision.total }),
+    ...(forecastReplicas !== undefined && { forecastReplicas }),
+    ...(stands && {
+      decision: {
+        time: stamp(decision.timeMs),
+        ...(decision.desired ?? { online: 0, cutoff: 0, standby: 0 }),
+        total: decision.total ?? 0,
+        rung: decision.rung,
+        reason: decision.reason,
+        message: decision.message.slice(0, 1024),
+        ...(decision.provider && { provider: decision.provider }),
+        load: decision.loads.map(({ name, value }) => ({ name, value })),
+      },
+      lead: { ...decision.lead, seconds: Math.round(decision.lead.seconds * 10) / 10 },
+    }),
+    ...(stands && decision.change && { gray: grayOf(decision.change) }),
+    ...(accuracy && { accuracy }),
+    ...(seen.capacity && { capacity: seen.capacity }),
+    hpa: {
+      mode: ihpa.spec.hpa,
+      ...(hpa && { name: hpa.metadata.name }),
+      ...(ihpa.spec.hpa !== "None" && { toleranceBand: ihpa.spec.hpa === "Managed" && seen.exactHpa ? "0%" : "10%" }),
+      ...(ihpa.spec.hpa === "Attached" && { metric: JSON.stringify(replicasMetricEntry(ihpa.metadata.name)) }),
+    },
+    ...(previous && { previousPortraitValue: previous }),
+    ...(value && { currentPortraitValue: value }),
+    ...(lastScaleTime && { lastScaleTime }),
+    conditions: withClaims(before?.conditions, claims, ihpa.metadata.generation, now),
+  };
+}
+
+function grayOf({ direction, from, to, percent, stepMs }: NonNullable<StagedDecision["change"]>) {
+  return { direction, from, to, grayPercent: percent, lastUpdateTime: stamp(stepMs) };
+}

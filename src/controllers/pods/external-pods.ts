@@ -1,0 +1,243 @@
+import type { ReplicaProfile } from "../../api/kinds/replica-profile.ts";
+import { trafficAnnotation } from "../../api/labels.ts";
+import { CollectError } from "../../collect/collect-error.ts";
+import { formatKey, keyOf } from "../../kube/client/resource.ts";
+import { stamp } from "../../kube/times.ts";
+import type { ToldStates } from "../../pods/external-pod-states.ts";
+import { type PodInState, readPodInState } from "../../pods/pod-in-state.ts";
+import type { TransitionPlan } from "../../pods/transitions.ts";
+import type { ExternalPrograms, ExternalRef, Question } from "../external-programs/external-programs.ts";
+import type { Pod } from "./workload-pods.ts";
+
+export interface ExternalPodsOptions {
+  readonly programs: Pick<ExternalPrograms, "ask" | "fault">;
+  /** Called when a program has answered about a profile's pods, or failed to. */
+  readonly onAnswered: (key: string) => void;
+  readonly now: () => number;
+}
+
+/** What is known of a program's answer about a workload's pods. */
+export interface Known<T> {
+  readonly answer?: T;
+  /** Why there is none, or none that is new. */
+  readonly fault?: string;
+  /** Whether the first answer is waited for. */
+  readonly isAsking: boolean;
+}
+
+/** When a program is to be asked again though nothing else happens: after a failure, or as it may want other states. */
+export function askAgainMs(order: Known<unknown> | undefined, states: Known<unknown> | undefined): number | undefined {
+  if (order?.fault !== undefined || states?.fault !== undefined) return faultHoldsMs;
+  return states && statesHoldMs;
+}
+
+type Answer = Readonly<Record<string, unknown>>;
+
+/** How something is asked for. */
+interface Way<T> {
+  readonly question: Question;
+  readonly holdsMs: number;
+  /** What the answer is to hold, for messages. */
+  readonly wants: string;
+  /** @returns undefined for an answer that can't be read */
+  readonly read: (answer: Answer) => T | undefined;
+}
+
+/** A pod that is to be taken into rotation or out of it. */
+export interface TrafficChange {
+  readonly pod: Pod;
+  readonly online: boolean;
+}
+
+/** What came of telling a program. */
+export interface Told {
+  /** Names of pods for which it did so. */
+  readonly done: ReadonlySet<string>;
+  readonly fault?: string;
+}
+
+interface Held extends Known<unknown> {
+  readonly askedMs: number;
+  /** What was asked for: another spec is asked for at once. */
+  readonly generation: number | undefined;
+  readonly names: ReadonlySet<string>;
+}
+
+/** An answer holds so long, or less where there are new pods. */
+const orderHoldsMs = 30_000;
+const statesHoldMs = 10_000;
+/** One that failed is asked again after this. */
+const faultHoldsMs = 5000;
+const newPodsWaitMs = 2000;
+/** A program that failed is not told again for so long. */
+const failedForMs = 2000;
+
+/** Asks programs outside in which order pods leave and which state they are in, and tells them to take pods into rotation and out of it. */
+export class ExternalPods {
+  readonly #options: ExternalPodsOptions;
+  readonly #held = new Map<string, Held>();
+  readonly #failures = new Map<string, { readonly atMs: number; readonly fault: string }>();
+
+  constructor(options: ExternalPodsOptions) {
+    this.#options = options;
+  }
+
+  forget(key: string): void {
+    for (const question of ["/order", "/states"]) this.#held.delete(key + question);
+  }
+
+  /** The names of a workload's pods in the order in which a program lets them leave, first to leave first. */
+  order(profile: ReplicaProfile, external: ExternalRef, pods: readonly PodInState[]): Known<readonly string[]> {
+    const read = ({ order }: Answer) =>
+      Array.isArray(order) && order.every((name) => typeof name === "string") ? order : undefined;
+    const way = { question: "/order", holdsMs: orderHoldsMs, wants: `"order": a list of pods' names`, read } as const;
+    return this.#known(profile, external, pods, way);
+  }
+
+  /** The states that a program wants a workload's pods in, by name. */
+  states(profile: ReplicaProfile, external: ExternalRef, pods: readonly PodInState[]): Known<ToldStates> {
+    const read = ({ states }: Answer) => {
+      if (typeof states !== "object" || states === null || Array.isArray(states)) return undefined;
+      const told = new Map(Object.entries(states as Record<string, unknown>));
+      const isKnown = (state: unknown) => state === "Online" || state === "Cutoff" || state === "Standby";
+      return [...told.values()].every(isKnown) ? (told as ToldStates) : undefined;
+    };
+    const wants = '"states": Online, Cutoff or Standby by pod';
+    return this.#known(profile, external, pods, { question: "/states", holdsMs: statesHoldMs, wants, read });
+  }
+
+  /** What a program last answered. It is asked beside: nobody waits for it but those that are to leave the first time. */
+  #known<T>(profile: ReplicaProfile, external: ExternalRef, pods: readonly PodInState[], way: Way<T>): Known<T> {
+    const key = formatKey(keyOf(profile));
+    const slot = key + way.question;
+    const { now } = this.#options;
+    const known = this.#held.get(slot);
+    const { generation } = profile.metadata;
+    const ageMs = now() - (known?.askedMs ?? Number.NEGATIVE_INFINITY);
+    const isOther = known?.generation !== generation || pods.some(({ name }) => !known?.names.has(name));
+    const isDue =
+      ageMs > (known?.fault === undefined ? way.holdsMs : faultHoldsMs) || (isOther && ageMs > newPodsWaitMs);
+    if (known !== undefined && (!isDue || known.isAsking)) return known as Known<T>;
+    const names = new Set(pods.map(({ name }) => name));
+    const asking: Held = { ...known, askedMs: now(), generation, names, isAsking: known === undefined };
+    this.#held.set(slot, asking);
+    void this.#ask(profile, external, pods, way).then((known) => {
+      if (this.#held.get(slot) !== asking) return;
+      const { answer } = asking; // an old one is better than none
+      this.#held.set(slot, {
+        ...asking,
+        ...(answer !== undefined && { answer }),
+        fault: undefined,
+        ...known,
+        isAsking: false,
+      });
+      this.#options.onAnswered(key);
+    });
+    return asking as Known<T>;
+  }
+
+  async #ask<T>(
+    { metadata, spec }: ReplicaProfile,
+    external: ExternalRef,
+    pods: readonly PodInState[],
+    { question, wants, read }: Way<T>,
+  ): Promise<Pick<Known<T>, "answer" | "fault">> {
+    const { programs } = this.#options;
+    try {
+      const said = await programs.ask(external, question, {
+        namespace: metadata.namespace,
+        workload: spec.scaleTargetRef,
+        wanted: { online: spec.onlineReplicas, cutoff: spec.cutoffReplicas, standby: spec.standbyReplicas },
+        pods: pods.map(({ name, state, ready, sidecar, node, zone, restarts, createdMs }) => ({
+          name,
+          state,
+          ready,
+          mayStandBy: sidecar,
+          ...(node !== undefined && { node }),
+          ...(zone !== undefined && { zone }),
+          restarts,
+          createdTime: stamp(createdMs),
+        })),
+      });
+      const answer = read(said);
+      if (answer === undefined) throw programs.fault(external, `answers ${question} without ${wants}`);
+      return { answer };
+    } catch (error) {
+      return { fault: (error as Error).message };
+    }
+  }
+
+  /** Has programs outside do their part; what they have not done is taken out of the plan. */
+  async carryOut(
+    plan: TransitionPlan,
+    pods: ReadonlyMap<string, Pod>,
+    { metadata, spec }: ReplicaProfile,
+  ): Promise<{ plan: TransitionPlan; fault?: string }> {
+    const { external } = spec.behavior.podTrafficController;
+    const programs = new Map<string, { ref: ExternalRef; changes: TrafficChange[] }>();
+    const untold = new Set<string>();
+    for (const { pod: name, online } of plan.gates) {
+      const pod = pods.get(name)!;
+      const taker = pod.metadata.annotations?.[trafficAnnotation];
+      const ref = online && taker !== undefined && taker !== external?.name ? { name: taker } : external;
+      if (ref === undefined) continue;
+      untold.add(name);
+      // One that is starting is told of once it can serve.
+      if (online && !readPodInState(pod).containersReady) continue;
+      const program = programs.get(ref.name) ?? { ref, changes: [] };
+      programs.set(ref.name, program);
+      program.changes.push({ pod, online });
+    }
+    let fault: string | undefined;
+    for (const { ref, changes } of programs.values()) {
+      const told = await this.tell(ref, metadata.namespace!, changes);
+      fault ??= told.fault;
+      for (const name of told.done) untold.delete(name);
+    }
+    if (untold.size === 0) return { plan };
+    const isTold = ({ pod }: { readonly pod: string }) => !untold.has(pod);
+    return {
+      plan: {
+        ...plan,
+        transitions: plan.transitions.filter((each) => isTold(each) || each.from === "Standby"),
+        gates: plan.gates.filter(isTold),
+        deletionCosts: plan.deletionCosts.filter(isTold),
+      },
+      ...(fault !== undefined && { fault }),
+    };
+  }
+
+  /** Tells a program to take pods into rotation or out of it. Only what it says it has done has been done. */
+  async tell(external: ExternalRef, namespace: string, changes: readonly TrafficChange[]): Promise<Told> {
+    const { programs, now } = this.#options;
+    if (changes.length === 0) return { done: new Set() };
+    const failure = this.#failures.get(external.name);
+    if (failure && now() - failure.atMs < failedForMs) return { done: new Set(), fault: failure.fault };
+    try {
+      const { done } = await programs.ask(external, "/traffic", {
+        namespace,
+        pods: changes.map(({ pod: { metadata, spec, status }, online }) => ({
+          name: metadata.name,
+          ...(status?.podIP && { ip: status.podIP }),
+          ...(spec?.nodeName && { node: spec.nodeName }),
+          online,
+        })),
+      });
+      if (!Array.isArray(done))
+        throw programs.fault(external, 'answers /traffic without "done": a list of pods\' names');
+      this.#failures.delete(external.name);
+      const names = new Set(done);
+      const missing = changes.map(({ pod }) => pod.metadata.name).filter((name) => !names.has(name));
+      return {
+        done: names,
+        ...(missing.length > 0 && {
+          fault: `${external.name} has not done so for ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ` and ${missing.length - 5} more` : ""}`,
+        }),
+      };
+    } catch (error) {
+      if (!(error instanceof CollectError)) throw error;
+      this.#failures.set(external.name, { atMs: now(), fault: error.message });
+      return { done: new Set(), fault: error.message };
+    }
+  }
+}

@@ -1,0 +1,291 @@
+import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import type { ReplicaProfile, ReplicaProfileStatus } from "../../api/kinds/replica-profile.ts";
+import { ihpaLabel, standbyCondition } from "../../api/labels.ts";
+import { rivalProfileOf } from "../../api/validation/validate.ts";
+import { matches, parseSelector, type Selector } from "../../api/values/label-selector.ts";
+import type { Circumstances } from "../../decide/steps/staged-recommender.ts";
+import type { Applier } from "../../kube/client/apply.ts";
+import { isKubeError } from "../../kube/client/kube-error.ts";
+import { formatKey, type KubeObject, keyOf, parseKey, resourceOf } from "../../kube/client/resource.ts";
+import type { Scale, Scales } from "../../kube/client/scale.ts";
+import type { EventRecorder } from "../../kube/loop/events.ts";
+import type { Fence } from "../../kube/loop/leader-election.ts";
+import type { Next } from "../../kube/loop/work-queue.ts";
+import { stamp } from "../../kube/times.ts";
+import type { Cache } from "../../kube/watch/cache.ts";
+import type { Transition } from "../../pods/transitions.ts";
+import type { HorizontalPodAutoscaler } from "../ihpa/managed-hpa.ts";
+import type { PodStates, PodStatesOutcome } from "../pods/pod-states.ts";
+import { countPods, type Pod, type PodCounts, selectPods } from "../pods/workload-pods.ts";
+import { type Claim, transitions, withClaims } from "../status/set-condition.ts";
+
+export interface ReplicaProfileControllerOptions {
+  readonly applier: Applier;
+  readonly scales: Scales;
+  readonly fence: Fence;
+  readonly caches: {
+    readonly profiles: Cache<ReplicaProfile>;
+    readonly ihpas: Cache<IntelligentHorizontalPodAutoscaler>;
+    readonly hpas: Cache<HorizontalPodAutoscaler>;
+    readonly pods: Cache<Pod>;
+  };
+  readonly podStates: PodStates;
+  readonly events: Pick<EventRecorder, "record">;
+  readonly now: () => number;
+}
+
+/** Status that says nothing new is written at most this often. */
+const renewMs = 30_000;
+/** More pods at once are told of on the profile alone. */
+const mostToldPods = 10;
+/** An HPA that follows a lower number does so within a few syncs. */
+const keptMs = 180_000;
+
+/** Brings pods into the states that profiles want, reports which there are, and sets replicas where no HPA does. */
+export class ReplicaProfileController {
+  readonly #options: ReplicaProfileControllerOptions;
+  readonly #writtenMs = new Map<string, number>();
+  /** Since when replicas have been above the wish. */
+  readonly #aboveSinceMs = new Map<string, number>();
+  /** What was last seen of what steps depend on. */
+  readonly #circumstances = new Map<string, Circumstances>();
+  /** Selectors of the profiles' targets; null where the target is not there or selects nothing. */
+  readonly #selectors = new Map<string, Selector | null>();
+
+  constructor(options: ReplicaProfileControllerOptions) {
+    this.#options = options;
+  }
+
+  /** Brings one profile about. A throw means again, with backoff. */
+  async reconcile(key: string): Promise<Next> {
+    const { caches, scales, fence } = this.#options;
+    const profile = caches.profiles.get(parseKey(key));
+    if (profile === undefined || profile.metadata.deletionTimestamp !== undefined) {
+      this.#writtenMs.delete(key);
+      this.#selectors.delete(key);
+      this.#circumstances.delete(key);
+      this.#aboveSinceMs.delete(key);
+      return {};
+    }
+    const namespace = profile.metadata.namespace!;
+    const { apiVersion = "apps/v1", kind, name } = profile.spec.scaleTargetRef;
+    const target = { apiVersion, kind, namespace, name };
+    const rival = rivalProfileOf(profile, caches.profiles.list(namespace));
+    if (rival !== undefined) {
+      this.#selectors.set(key, null);
+      const message = `${kind} ${name} is brought about by ReplicaProfile ${rival.metadata.name} already; change that one, or delete it first`;
+      await this.#report(key, profile, undefined, claimsOfNone("TargetOwnedByAnother", message));
+      return { recheckAfterMs: renewMs };
+    }
+    let scale: Scale;
+    try {
+      scale = await scales.read(target);
+    } catch (error) {
+      if (!isKubeError(error, "NotFound") && !isKubeError(error, "NotScalable")) throw error;
+      this.#selectors.set(key, null);
+      await this.#report(key, profile, undefined, claimsOfNone("TargetNotFound", error.message));
+      return { recheckAfterMs: renewMs };
+    }
+    this.#selectors.set(key, scale.selector === "" ? null : parseSelector(scale.selector));
+    const pods = selectPods(caches.pods.list(namespace), scale.selector);
+    const isKept = this.#isKept(key, profile.spec, scale.replicas);
+    const outcome = await this.#options.podStates.bringAbout(profile, target, scale, pods, isKept);
+    this.#circumstances.set(key, outcome?.circumstances ?? {});
+    const replicas = outcome ? outcome.plan.replicas : replicasWanted(profile.spec, scale.replicas);
+    if (replicas !== scale.replicas && !this.#hpaActs(profile)) {
+      fence.check();
+      // Conditional on what was seen: whoever changed it meanwhile is asked again first.
+      scale = await scales.write(target, replicas, { resourceVersion: scale.resourceVersion });
+    }
+    if (outcome) {
+      this.#tell(profile, outcome.plan.transitions);
+      this.#tellOfPods(profile, outcome.plan.transitions, pods);
+    }
+    const counts = countPods(pods);
+    await this.#report(key, profile, counts, claimsOf(profile, scale, counts, outcome));
+    return { recheckAfterMs: Math.min(renewMs, outcome?.recheckAfterMs ?? renewMs) };
+  }
+
+  /** What steps towards a decision depend on, as last seen; undefined before the first look. */
+  circumstances(key: string): Circumstances | undefined {
+    return this.#circumstances.get(key);
+  }
+
+  /** Whether a program outside may have to be told of a pod, whatever the pod says. */
+  isTold({ metadata }: Pod): boolean {
+    const profiles = this.#options.caches.profiles.list(metadata.namespace ?? "");
+    return profiles.some(({ spec }) => spec.behavior.podTrafficController.type === "External");
+  }
+
+  /** Key of the profile that speaks for a pod; `Unknown` while some profile's target has not been read. */
+  profileOf(pod: Pod): string | undefined {
+    const { namespace = "", labels = {} } = pod.metadata;
+    const found = new Map(Object.entries(labels));
+    let isKnown = true;
+    for (const profile of this.#options.caches.profiles.list(namespace)) {
+      const key = formatKey(keyOf(profile));
+      const selector = this.#selectors.get(key);
+      if (selector === undefined) isKnown = false;
+      else if (selector !== null && matches(selector, found)) return key;
+    }
+    return isKnown ? undefined : "Unknown";
+  }
+
+  /** One Event for all pods that go the same way. */
+  #tell(profile: ReplicaProfile, changes: readonly Transition[]): void {
+    const ways = Map.groupBy(changes, ({ from, to, reason }) => `${from} → ${to} (${reason})`);
+    for (const [way, each] of ways) {
+      const names = each.slice(0, 10).map(({ pod }) => pod);
+      const more = each.length > names.length ? ` and ${each.length - names.length} more` : "";
+      this.#options.events.record({
+        regarding: profile,
+        type: "Normal",
+        reason: "PodStateChanged",
+        action: "ChangePodState",
+        note: `${way}: ${names.join(", ")}${more}`,
+      });
+    }
+  }
+
+  /** An Event for each of a few pods, as who looks at a pod that is not Ready looks there. */
+  #tellOfPods(profile: ReplicaProfile, changes: readonly Transition[], pods: readonly Pod[]): void {
+    if (changes.length > mostToldPods) return;
+    for (const { pod: name, from, to, reason } of changes) {
+      const pod = pods.find(({ metadata }) => metadata.name === name);
+      if (pod === undefined) continue;
+      const isRefused = reason === "StandbyRefused";
+      const said = pod.status?.conditions?.find(({ type }) => type === standbyCondition)?.message;
+      this.#options.events.record({
+        regarding: { ...pod, apiVersion: "v1", kind: "Pod" },
+        type: isRefused ? "Warning" : "Normal",
+        reason: "PodStateChanged",
+        action: "ChangePodState",
+        note: `${from} → ${to} (${reason}), as ReplicaProfile ${profile.metadata.name} wants${isRefused && said ? `; the sidecar said: ${said}` : ""}`,
+      });
+    }
+  }
+
+  /** Whether somebody else, such as another metric of the user's HPA, has kept the replicas above the wish for long. */
+  #isKept(key: string, spec: ReplicaProfile["spec"], replicas: number): boolean {
+    if (replicas <= spec.onlineReplicas + spec.cutoffReplicas + spec.standbyReplicas) {
+      this.#aboveSinceMs.delete(key);
+      return false;
+    }
+    const nowMs = this.#options.now();
+    const sinceMs = this.#aboveSinceMs.get(key) ?? nowMs;
+    this.#aboveSinceMs.set(key, sinceMs);
+    return nowMs - sinceMs > keptMs;
+  }
+
+  /** Whether an HPA sets the replicas, or is about to: unless the IHPA says that none does. */
+  #hpaActs({ metadata: { namespace = "", labels }, spec: { scaleTargetRef } }: ReplicaProfile): boolean {
+    const { ihpas, hpas } = this.#options.caches;
+    const { kind, name } = scaleTargetRef;
+    const isTarget = ({ spec }: HorizontalPodAutoscaler) =>
+      spec.scaleTargetRef.kind === kind && spec.scaleTargetRef.name === name;
+    if (hpas.list(namespace).some(isTarget)) return true;
+    const owner = labels?.[ihpaLabel];
+    // A profile that somebody wrote by hand acts by itself; one whose IHPA is gone no more.
+    return owner !== undefined && ihpas.get({ namespace, name: owner })?.spec.hpa !== "None";
+  }
+
+  async #report(
+    key: string,
+    profile: ReplicaProfile,
+    counts: PodCounts | undefined,
+    claims: readonly Claim[],
+  ): Promise<void> {
+    const { applier, now } = this.#options;
+    const before = profile.status;
+    const status: ReplicaProfileStatus = {
+      observedGeneration: profile.metadata.generation,
+      ...(counts && {
+        onlineReplicas: counts.online,
+        cutoffReplicas: counts.cutoff,
+        standbyReplicas: counts.standby,
+      }),
+      conditions: withClaims(before?.conditions, claims, profile.metadata.generation, stamp(now())),
+    };
+    const changed = transitions(before?.conditions, claims);
+    for (const { type, status: is, reason, message } of changed)
+      if (type === "ExternalReached" && is === "False")
+        this.#options.events.record({
+          regarding: profile,
+          type: "Warning",
+          reason,
+          action: "AskProgram",
+          note: message,
+        });
+    const isNew = changed.length > 0 || before?.observedGeneration !== status.observedGeneration;
+    if (!isNew && now() - (this.#writtenMs.get(key) ?? 0) < renewMs) return;
+    await applier.applyStatus(resourceOf("ReplicaProfile"), { ...profile, status } as KubeObject, {
+      cached: profile as KubeObject,
+      force: true,
+    });
+    this.#writtenMs.set(key, now());
+  }
+}
+
+/** The replicas that a profile asks for where no pod has states: what it allows to be changed. */
+export function replicasWanted(
+  { paused, allowedScalingDirection, ...wanted }: ReplicaProfile["spec"],
+  present: number,
+): number {
+  const total = wanted.onlineReplicas + wanted.cutoffReplicas + wanted.standbyReplicas;
+  const isAllowed = allowedScalingDirection === "Both" || allowedScalingDirection === (total > present ? "Up" : "Down");
+  return paused || !isAllowed ? present : total;
+}
+
+/** Of a profile that brings nothing about. */
+function claimsOfNone(reason: "TargetNotFound" | "TargetOwnedByAnother", message: string): Claim[] {
+  return (["Applied", "Ensured"] as const).map((type) => ({ type, status: "False", reason, message }));
+}
+
+function claimsOf(
+  { spec }: ReplicaProfile,
+  scale: Scale,
+  counts: PodCounts,
+  outcome: PodStatesOutcome | undefined,
+): Claim[] {
+  const total = spec.onlineReplicas + spec.cutoffReplicas + spec.standbyReplicas;
+  const isApplied = scale.replicas === total;
+  const isEnsured =
+    isApplied &&
+    counts.online === spec.onlineReplicas &&
+    counts.cutoff === spec.cutoffReplicas &&
+    counts.standby === spec.standbyReplicas &&
+    counts.freezing === 0;
+  const held = outcome?.plan.held;
+  const stuck = outcome?.stuck ?? [];
+  const why = [
+    ...(held ? [held.message] : []),
+    ...(stuck.length > 0 ? [`${stuck.join(", ")} can't wake: no room on the node for what they asked for before`] : []),
+  ]
+    .map((each) => `${each}; `)
+    .join("");
+  return [
+    {
+      type: "Applied",
+      status: isApplied ? "True" : "False",
+      reason: isApplied ? "AsExpected" : "ScalingUnderWay",
+      message: `spec.replicas is ${scale.replicas}, wanted ${total}`,
+    },
+    {
+      type: "Ensured",
+      status: isEnsured ? "True" : "False",
+      reason: isEnsured ? "AsExpected" : (held?.reason ?? (stuck.length > 0 ? "NoRoomToWake" : "PodsUnderWay")),
+      message: `${why}${counts.online} online, ${counts.cutoff} cut off, ${counts.standby} on standby${counts.freezing > 0 ? ` (${counts.freezing} not frozen yet)` : ""}, ${counts.starting} starting; wanted ${spec.onlineReplicas}, ${spec.cutoffReplicas}, ${spec.standbyReplicas}`,
+    },
+    ...(outcome?.externalFaults ? [externalClaim(outcome.externalFaults)] : []),
+  ];
+}
+
+function externalClaim(faults: readonly string[]): Claim {
+  const isReached = faults.length === 0;
+  return {
+    type: "ExternalReached",
+    status: isReached ? "True" : "False",
+    reason: isReached ? "AsExpected" : "ExternalNotReached",
+    message: isReached ? "the programs outside do their part" : faults.join("; ").slice(0, 1024),
+  };
+}

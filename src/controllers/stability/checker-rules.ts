@@ -1,0 +1,30 @@
+import { type MetricSpec, metricName, metricTarget } from "../../api/fields/metrics.ts";
+import type { MeasuredRule } from "../../stability/check-metrics.ts";
+import type { PodRequests } from "../workload/metric-query.ts";
+import type { LiveLoad } from "../workload/metric-reader.ts";
+
+/**
+ * A checker's rule with what was measured, in the terms of its target: a Value target takes the workload's total, an AverageValue target
+ * what each pod in service has of it, a Utilization target that in percent of what the pods request.
+ *
+ * @param load the workload's total; undefined where it has not been asked for
+ * @param online pods in service
+ */
+export function measuredRule(
+  rule: MetricSpec,
+  load: LiveLoad | undefined,
+  online: number,
+  requests: PodRequests | undefined,
+): MeasuredRule {
+  const without = (fault: string): MeasuredRule => ({ rule, value: undefined, fault });
+  const total = load?.value ?? undefined;
+  if (total === undefined) return without(load?.fault?.message ?? "it has not been asked for yet");
+  const type = metricTarget(rule)?.type;
+  if (type === "Value") return { rule, value: total };
+  if (online === 0) return without("no pod is in service");
+  if (type === "AverageValue") return { rule, value: total / online };
+  const resource = rule.resource?.name ?? rule.containerResource?.name ?? metricName(rule);
+  const request = requests?.(resource, rule.containerResource?.container);
+  if (request === undefined || request <= 0) return without(`the pods request no ${resource}`);
+  return { rule, value: (100 * total) / (request * online) };
+}

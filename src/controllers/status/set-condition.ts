@@ -1,0 +1,36 @@
+import type { Condition } from "../../api/conditions.ts";
+
+/** What a controller has to say of one condition; the times are ours to keep. */
+export interface Claim {
+  readonly type: string;
+  readonly status: "True" | "False" | "Unknown";
+  readonly reason: string;
+  readonly message: string;
+}
+
+/**
+ * The conditions after the claims: `lastTransitionTime` moves only when the status does. Conditions that nobody claims
+ * any more are dropped; the order is that of the claims, so that an unchanged status is byte for byte the same.
+ *
+ * @param now RFC 3339, whole seconds
+ */
+export function withClaims(
+  conditions: readonly Condition[] | undefined,
+  claims: readonly Claim[],
+  observedGeneration: number | undefined,
+  now: string,
+): Condition[] {
+  return claims.map((claim) => {
+    const before = conditions?.find(({ type }) => type === claim.type);
+    const lastTransitionTime = before?.status === claim.status ? before.lastTransitionTime : now;
+    return { ...claim, ...(observedGeneration !== undefined && { observedGeneration }), lastTransitionTime };
+  });
+}
+
+/** The claims whose status or reason is new: each is a transition, and transitions are Events. */
+export function transitions(conditions: readonly Condition[] | undefined, claims: readonly Claim[]): Claim[] {
+  return claims.filter((claim) => {
+    const before = conditions?.find(({ type }) => type === claim.type);
+    return before === undefined || before.status !== claim.status || before.reason !== claim.reason;
+  });
+}

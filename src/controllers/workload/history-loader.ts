@@ -1,0 +1,66 @@
+import { metricName } from "../../api/fields/metrics.ts";
+import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import type { Log } from "../../kube/log.ts";
+import type { Loads, Reader } from "./metric-reader.ts";
+import type { Workload } from "./workload.ts";
+
+export interface PastLearnerOptions {
+  readonly loads: Pick<Loads, "past" | "pods">;
+  readonly log: Log;
+  readonly now: () => number;
+  /** Called when a workload's past has been read, or could not be. */
+  readonly onLearnt?: (key: string) => void;
+}
+
+/** The first decision waits so long for the past: it is there within seconds, and without it the number would jump. */
+const patienceMs = 30_000;
+
+/** Reads the past of workloads in the background. */
+export class PastLearner {
+  readonly #options: PastLearnerOptions;
+  /** Whose past is being read, and whose pods' past has been. */
+  readonly #learning = new WeakSet<Workload>();
+  readonly #recalled = new WeakSet<Workload>();
+  /** When the past of a workload was first asked for, until a first reading has ended. */
+  readonly #sinceMs = new WeakMap<Workload, number>();
+
+  constructor(options: PastLearnerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes in the past of metrics that have none yet, and once the pods' own, while ticks go on.
+   *
+   * @returns whether decisions should wait: the first reading is under way
+   */
+  learn(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: Reader): boolean {
+    const nowMs = this.#options.now();
+    if (!this.#sinceMs.has(workload)) this.#sinceMs.set(workload, nowMs);
+    if (workload.unlearned(reader.metrics).length === 0) this.#sinceMs.set(workload, Number.NEGATIVE_INFINITY);
+    else if (!this.#learning.has(workload)) void this.#read(ihpa, workload, reader);
+    return nowMs - this.#sinceMs.get(workload)! < patienceMs;
+  }
+
+  async #read(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: Reader): Promise<void> {
+    const { loads, log, now, onLearnt } = this.#options;
+    this.#learning.add(workload);
+    try {
+      if (!this.#recalled.has(workload)) workload.recall(await loads.pods(reader), now());
+      this.#recalled.add(workload);
+      for (const spec of workload.unlearned(reader.metrics)) {
+        const past = await loads.past(workload.reader(ihpa, reader.key), spec, ihpa.spec.prediction.history);
+        if (past.kind !== "Known") continue;
+        workload.learn(spec, past.series);
+        const fields = { ihpa: reader.key, metric: metricName(spec), steps: past.series.values.length };
+        log.info("history learnt", fields);
+      }
+    } catch (error) {
+      log.error("history could not be read", { ihpa: reader.key, error: (error as Error).message });
+    } finally {
+      this.#learning.delete(workload);
+      const isFirst = this.#sinceMs.get(workload) !== Number.NEGATIVE_INFINITY;
+      this.#sinceMs.set(workload, Number.NEGATIVE_INFINITY);
+      if (isFirst) onLearnt?.(reader.key);
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import type { MetricSpec } from "../../api/fields/metrics.ts";
+import { type Demand, demandSeries } from "../../capacity/demand.ts";
+import type { CapacityModel } from "../../capacity/linear.ts";
+import type { Series } from "../../series/series.ts";
+import type { LoadFault, Loads, PastLoad, Reader } from "./metric-reader.ts";
+
+/** A metric that sizes the workload, or the one that several loads make together. */
+export interface SizedMetric {
+  readonly name: string;
+  /** What it is made of. */
+  readonly specs: readonly MetricSpec[];
+  /** Present where pods are learnt. */
+  readonly demand?: Demand;
+  /** Pods for a value of it. */
+  readonly capacity: CapacityModel;
+}
+
+/** The past of a metric; of several loads, that of the demand that they make together. */
+export async function pastOf(
+  loads: Pick<Loads, "past">,
+  reader: Reader,
+  { specs, demand }: SizedMetric,
+  span: string,
+): Promise<PastLoad> {
+  const pasts: Series[] = [];
+  let fault: LoadFault | undefined;
+  for (const spec of specs) {
+    const past = await loads.past(reader, spec, span);
+    if (past.kind === "Unknown" || specs.length === 1) return past;
+    pasts.push(past.series);
+    fault ??= past.fault;
+  }
+  return { kind: "Known", series: demandSeries(demand!, pasts), ...(fault && { fault }) };
+}
+
+/** The live value of a metric; NaN where there is none, or one of several loads has none. */
+export function liveOf(loads: Pick<Loads, "now">, reader: Reader, { specs, demand }: SizedMetric): number {
+  const values = specs.map((spec) => loads.now(reader, spec)?.value ?? Number.NaN);
+  return demand && specs.length > 1 ? demand.pods(values) : values[0];
+}

@@ -1,0 +1,337 @@
+import { type MetricSpec, metricName } from "../../api/fields/metrics.ts";
+import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import type { Demand, LearntCapacity } from "../../capacity/demand.ts";
+import { type CapacityModel, perPodTarget } from "../../capacity/linear.ts";
+import { type PodObject, type PodRecord, podGone, podSeen } from "../../collect/pods/pod-windows.ts";
+import type { DecisionTick } from "../../decide/decision.ts";
+import { createDemandPath } from "../../decide/demand/capacity-demand.ts";
+import type { LoadOutlook } from "../../decide/demand/load-forecast.ts";
+import type { DecisionPath, DecisionPathOptions, DecisionState } from "../../decide/recommender.ts";
+import {
+  type Circumstances,
+  createStagedPath,
+  type StagedDecision,
+  type StagedPath,
+} from "../../decide/steps/staged-recommender.ts";
+import { createSchedule } from "../../portrait/schedule.ts";
+import type { Series } from "../../series/series.ts";
+import type { StabilityDecision } from "../../stability/stability.ts";
+import type { Obstacle } from "../ihpa/ihpa-input.ts";
+import type { Pod } from "../pods/workload-pods.ts";
+import { type PodRequests, podTarget } from "./metric-query.ts";
+import { metricIdentity, type Reader } from "./metric-reader.ts";
+import type { SizedMetric } from "./sized-metric.ts";
+
+/** A pod that is gone is remembered this long: its windows tell which newly read samples are load. */
+const goneKeptMs = 24 * 3_600_000;
+/** A clock that goes back further than this begins anew; a smaller step back is waited for. */
+const longestStepBackMs = 60_000;
+
+/** How a workload is decided for. */
+export interface DecideOptions {
+  /** Time between two decisions: asked again sooner, the last one stands. */
+  readonly tickMs: number;
+  /** How often the HPA looks. */
+  readonly syncSeconds: number;
+}
+
+/** What was learnt of a workload's capacity, and when. */
+export interface KnownCapacity {
+  readonly learnt: LearntCapacity;
+  readonly atMs: number;
+  /** What the spec asked for, of which metrics. */
+  readonly asked: string;
+}
+
+/** What is remembered of one IHPA's workload between ticks; after a restart it is learnt again. */
+export class Workload {
+  /** IHPA and target that the memory is about. */
+  readonly about: string;
+  /** Spec and per-pod targets that the path was made for. */
+  #madeFor = "";
+  #path: DecisionPath | undefined;
+  /** The path with the steps towards its decisions. */
+  #staged: StagedPath | undefined;
+  #records = new Map<string, PodRecord>();
+  /** Start-ups that no decision has been told of yet, and the pods whose start-up one has. */
+  #starts: number[] = [];
+  readonly #told = new Set<string>();
+  readonly #outlooks = new Map<string, LoadOutlook>();
+  readonly #histories = new Map<string, Series>();
+  /** What each metric's name stood for when its past was taken in. */
+  readonly #identities = new Map<string, string>();
+  /** Names that mean something else than in the present path. */
+  readonly #changed = new Set<string>();
+  #capacity: KnownCapacity | undefined;
+  /** The demand that the present path is sized by. */
+  #demand: Demand | undefined;
+  #requests: PodRequests | undefined;
+  #targets: ReadonlyMap<string, number> | undefined;
+  #selector = "";
+  #lastDecision: StagedDecision | undefined;
+  /** What checkers let the last decision do. */
+  #lastAction: StabilityDecision["action"] | undefined;
+
+  constructor(about: string) {
+    this.about = about;
+  }
+
+  /** What makes one memory's workload: another target of the same IHPA is another one. */
+  static identity({ metadata, spec: { scaleTargetRef } }: IntelligentHorizontalPodAutoscaler): string {
+    return `${metadata.uid}/${scaleTargetRef.kind}/${scaleTargetRef.name}`;
+  }
+
+  get records(): readonly PodRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /** What one pod should carry of each metric; undefined before the first decision. */
+  get targets(): ReadonlyMap<string, number> | undefined {
+    return this.#targets;
+  }
+
+  get lastDecision(): StagedDecision | undefined {
+    return this.#lastDecision;
+  }
+
+  /** How this workload's metrics are read. */
+  reader(ihpa: IntelligentHorizontalPodAutoscaler, key: string): Reader {
+    return {
+      key,
+      namespace: ihpa.metadata.namespace!,
+      target: ihpa.spec.scaleTargetRef,
+      metrics: metricsOf(ihpa),
+      selector: this.#selector,
+      pods: this.records,
+    };
+  }
+
+  /** Metrics whose past has not been taken in yet. */
+  unlearned(metrics: readonly MetricSpec[]): MetricSpec[] {
+    this.#adopt(metrics);
+    return metrics.filter((spec) => !this.#histories.has(metricName(spec)));
+  }
+
+  /** Takes in a metric's past; one that was asked for before the metric came to mean something else is not taken. */
+  learn(spec: MetricSpec, history: Series): void {
+    const name = metricName(spec);
+    if (this.#identities.get(name) !== metricIdentity(spec)) return;
+    this.#histories.set(name, history);
+    this.#path?.learn(name, history);
+  }
+
+  /** All that is known of a metric's load, live values included, which no store may have. */
+  history(metric: string): Series | undefined {
+    const lived = this.#changed.has(metric) ? undefined : this.#path?.history(metric);
+    return lived ?? this.#histories.get(metric);
+  }
+
+  foretell(metric: string, outlook: LoadOutlook): void {
+    this.#outlooks.set(metric, outlook);
+  }
+
+  /** Takes in what others remember of the pods: the store that outlived us, or kube-state-metrics. Our own look comes first. */
+  recall(records: readonly PodRecord[], nowMs: number): void {
+    for (const record of records.toSorted((a, b) => a.createdMs - b.createdMs)) {
+      this.#tellStart(record);
+      if (record.endedMs !== undefined && nowMs - record.endedMs > goneKeptMs) continue;
+      const own = this.#records.get(record.uid);
+      this.#records.set(record.uid, own === undefined ? record : extended(own, record));
+    }
+  }
+
+  /**
+   * Takes in the pods as they are.
+   *
+   * @param selector the scale's, which found them
+   * @returns the records that are new or changed, to be kept
+   */
+  seePods(pods: readonly Pod[], selector: string, nowMs: number): PodRecord[] {
+    this.#selector = selector;
+    const changed: PodRecord[] = [];
+    const put = (uid: string, record: PodRecord) => {
+      if (this.#records.get(uid) === record) return;
+      this.#records.set(uid, record);
+      changed.push(record);
+    };
+    const present = new Set<string>();
+    for (const pod of pods) {
+      const uid = pod.metadata.uid!;
+      present.add(uid);
+      put(uid, podSeen(this.#records.get(uid), pod as PodObject, nowMs));
+      this.#tellStart(this.#records.get(uid)!);
+    }
+    for (const [uid, record] of this.#records) {
+      if (present.has(uid)) continue;
+      if (record.endedMs === undefined) put(uid, podGone(record, nowMs));
+      else if (nowMs - record.endedMs > goneKeptMs) {
+        this.#records.delete(uid);
+        this.#told.delete(uid);
+      }
+    }
+    return changed;
+  }
+
+  /** What was learnt of the capacity that a spec asks for; undefined where nothing has been tried for it yet. */
+  capacityOf(ihpa: IntelligentHorizontalPodAutoscaler): KnownCapacity | undefined {
+    return ihpa.spec.capacity && this.#capacity?.asked === askedOf(ihpa) ? this.#capacity : undefined;
+  }
+
+  /** Takes in what was learnt of the capacity, with the loads' pasts that it was learnt from. */
+  sizeBy(
+    ihpa: IntelligentHorizontalPodAutoscaler,
+    learnt: LearntCapacity,
+    pasts: ReadonlyMap<string, Series>,
+    atMs: number,
+  ): void {
+    this.#capacity = { learnt, atMs, asked: askedOf(ihpa) };
+    for (const [name, series] of pasts) this.#histories.set(name, series);
+  }
+
+  /** Metrics as they size the workload in the present path: loads whose pods are learnt together are one. */
+  sized(ihpa: IntelligentHorizontalPodAutoscaler, metrics: readonly MetricSpec[]): SizedMetric[] {
+    const demand = this.#demand;
+    const isLoad = (spec: MetricSpec) => demand?.loads.includes(metricName(spec)) ?? false;
+    const sized: SizedMetric[] = metrics
+      .filter((spec) => !isLoad(spec))
+      .map((spec) => ({
+        name: metricName(spec),
+        specs: [spec],
+        capacity: perPodTarget(this.#targets?.get(metricName(spec)) ?? Number.NaN),
+      }));
+    if (demand === undefined || sized.length === metrics.length) return sized;
+    const own = metricsOf(ihpa);
+    const specs = demand.loads.flatMap((load) => own.find((spec) => metricName(spec) === load) ?? []);
+    const one: CapacityModel = { pods: (load) => demand.pods([load]), reason: "learnt from the workload's past" };
+    return [{ name: demand.name, specs, demand, capacity: specs.length === 1 ? one : perPodTarget(1) }, ...sized];
+  }
+
+  /**
+   * Decides a tick; asked again within the tick, the last decision stands unless the spec or what checkers say has changed.
+   *
+   * @param requests of the pods; undefined while there are none: those seen last then hold
+   * @param circumstances what steps towards a decision depend on beside it
+   * @returns an obstacle where the spec tells too little
+   */
+  decide(
+    ihpa: IntelligentHorizontalPodAutoscaler,
+    requests: PodRequests | undefined,
+    tick: Omit<DecisionTick, "startupSeconds">,
+    { tickMs, syncSeconds }: DecideOptions,
+    circumstances?: Circumstances,
+  ): StagedDecision | Obstacle {
+    const metrics = metricsOf(ihpa);
+    this.#adopt(metrics);
+    this.#requests = requests ?? this.#requests;
+    const targets = new Map<string, number>();
+    for (const spec of metrics) {
+      const target = podTarget(spec, this.#requests);
+      if ("why" in target) return { reason: "InvalidSpec", message: target.why };
+      targets.set(metricName(spec), target.value);
+    }
+    this.#targets = targets;
+    const lastMs = this.#lastDecision?.timeMs ?? Number.NEGATIVE_INFINITY;
+    const wentBack = tick.timeMs < lastMs - longestStepBackMs;
+    if (tick.timeMs <= lastMs && !wentBack) return this.#lastDecision!;
+    const capacity = this.capacityOf(ihpa);
+    const madeFor = JSON.stringify([ihpa.spec, [...targets], syncSeconds, capacity?.learnt.demand && capacity.atMs]);
+    if (this.#path === undefined || madeFor !== this.#madeFor || wentBack) {
+      this.#makePath(ihpa, metrics, targets, { tickMs, syncSeconds }, wentBack);
+      this.#madeFor = madeFor;
+    } else if (tick.timeMs - lastMs < tickMs / 2 && circumstances?.stability?.action === this.#lastAction)
+      return this.#lastDecision!;
+    this.#lastAction = circumstances?.stability?.action;
+    this.#lastDecision = this.#staged!.decide({ ...tick, startupSeconds: this.#starts }, circumstances);
+    this.#starts = [];
+    return this.#lastDecision;
+  }
+
+  /** Makes the path for a spec. It goes on from the old one, but for metrics that mean something else now. */
+  #makePath(
+    ihpa: IntelligentHorizontalPodAutoscaler,
+    metrics: readonly MetricSpec[],
+    targets: ReadonlyMap<string, number>,
+    { tickMs, syncSeconds }: DecideOptions,
+    wentBack: boolean,
+  ): void {
+    const histories = new Map<string, Series>();
+    for (const name of metrics.map(metricName)) {
+      const known = this.history(name);
+      if (known) histories.set(name, known);
+    }
+    this.#changed.clear();
+    const state = this.#path?.state();
+    const demand = this.capacityOf(ihpa)?.learnt.demand;
+    // Of several loads, only the demand that they made together has been lived.
+    const lived = demand && demand === this.#demand ? this.#path?.history(demand.name) : undefined;
+    if (demand && lived) histories.set(demand.name, lived);
+    this.#demand = demand;
+    const options: DecisionPathOptions = {
+      schedule: createSchedule(ihpa.spec),
+      histories,
+      outlook: (metric) => this.#outlooks.get(metric),
+      hasOutlooks: true,
+      podTargets: targets,
+      tickMs,
+      syncSeconds,
+      // After a step back of the clock only what holds no time goes on.
+      state: wentBack ? ({ starts: state?.starts ?? [], metrics: {} } satisfies DecisionState) : state,
+    };
+    this.#path = createDemandPath(ihpa.spec, options, demand);
+    this.#staged = createStagedPath(ihpa.spec, this.#path, wentBack ? undefined : this.#staged?.staged());
+  }
+
+  /** Forgets the past of metrics whose name means something else now. */
+  #adopt(metrics: readonly MetricSpec[]): void {
+    for (const spec of metrics) {
+      const name = metricName(spec);
+      const before = this.#identities.get(name);
+      const identity = metricIdentity(spec);
+      if (before === identity) continue;
+      this.#identities.set(name, identity);
+      if (before === undefined) continue;
+      this.#changed.add(name);
+      this.#histories.delete(name);
+      this.#outlooks.delete(name);
+    }
+  }
+
+  #tellStart({ uid, startupSeconds }: PodRecord): void {
+    if (startupSeconds === undefined || this.#told.has(uid)) return;
+    this.#told.add(uid);
+    this.#starts.push(startupSeconds);
+  }
+}
+
+/** What a spec asks to be learnt, of which metrics: something else is learnt anew. */
+function askedOf(ihpa: IntelligentHorizontalPodAutoscaler): string {
+  const { capacity } = ihpa.spec;
+  const loads = metricsOf(ihpa).filter((spec) => capacity?.loads.includes(metricName(spec)));
+  return JSON.stringify([capacity, loads.map(metricIdentity)]);
+}
+
+/** Our own record, with what another one knows from before our first look. */
+function extended(own: PodRecord, other: PodRecord): PodRecord {
+  const beginsMs = own.ready[0]?.fromMs ?? Number.POSITIVE_INFINITY;
+  const before = other.ready
+    .filter(({ fromMs }) => fromMs < beginsMs)
+    .map(({ fromMs, toMs }) => ({ fromMs, toMs: Math.min(toMs, beginsMs) }))
+    .filter(({ toMs }) => toMs !== Number.POSITIVE_INFINITY);
+  return {
+    ...own,
+    ready: [...before, ...own.ready],
+    startupSeconds: own.startupSeconds ?? other.startupSeconds,
+    scheduledMs: own.scheduledMs ?? other.scheduledMs,
+  };
+}
+
+/** Every metric that any of an IHPA's own providers uses, each once. */
+export function metricsOf({ spec }: IntelligentHorizontalPodAutoscaler): MetricSpec[] {
+  const all = new Map<string, MetricSpec>();
+  for (const { dynamic } of spec.portraitProviders) {
+    if (!dynamic || dynamic.externalGeneratorName !== undefined) continue;
+    const metrics = dynamic.metrics?.length ? dynamic.metrics : (spec.metrics ?? []);
+    for (const metric of metrics) all.set(metricName(metric), metric as MetricSpec);
+  }
+  return [...all.values()];
+}

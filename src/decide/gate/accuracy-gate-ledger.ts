@@ -1,0 +1,64 @@
+import type { Points } from "../burst/burst-threshold.ts";
+import type { Outcome } from "./accuracy-gate.ts";
+
+/** Something that was foretold about a stretch of the load. */
+export interface Foretold {
+  /** The stretch, ends included: milliseconds since the Unix epoch. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Whether it was foretold of the stretch's largest value or of its mean. */
+  readonly of: "Largest" | "Mean";
+  readonly middle: number;
+  readonly upper: number;
+}
+
+/** A regular grid of demand, as the ledger reads it. */
+export interface Grid extends Points {
+  readonly originMs: number;
+  readonly stepMs: number;
+}
+
+const dayMs = 86_400_000;
+
+/** Keeps what was foretold until it is known what came. */
+export class ForetoldLedger {
+  private pending: Foretold[] = [];
+
+  add(foretold: Foretold): void {
+    this.pending.push(foretold);
+  }
+
+  /**
+   * Outcomes of all that ended at point `newest` or before, oldest first. The season before is the day before, or the week before
+   * where that day is not known.
+   */
+  settle(grid: Grid, newest: number): Outcome[] {
+    const knownMs = grid.originMs + newest * grid.stepMs;
+    const outcomes: Outcome[] = [];
+    let done = 0;
+    for (const { fromMs, toMs, of, middle, upper } of this.pending) {
+      if (toMs > knownMs + grid.stepMs / 2) break;
+      done++;
+      const actual = loadOver(grid, fromMs, toMs, of);
+      if (Number.isNaN(actual)) continue;
+      const yesterday = loadOver(grid, fromMs - dayMs, toMs - dayMs, of);
+      const naive = Number.isNaN(yesterday) ? loadOver(grid, fromMs - 7 * dayMs, toMs - 7 * dayMs, of) : yesterday;
+      outcomes.push({ timeMs: toMs, actual, foretold: middle, upper, naive });
+    }
+    this.pending = done > 0 ? this.pending.slice(done) : this.pending;
+    return outcomes;
+  }
+}
+
+/** NaN where any of it lies outside what is known. */
+function loadOver({ values, start, length, originMs, stepMs }: Grid, fromMs: number, toMs: number, of: Foretold["of"]) {
+  const from = Math.round((fromMs - originMs) / stepMs);
+  const to = Math.round((toMs - originMs) / stepMs);
+  if (from < start || to >= length || to < from) return Number.NaN;
+  let [largest, sum] = [Number.NEGATIVE_INFINITY, 0];
+  for (let i = from; i <= to; i++) {
+    sum += values[i];
+    if (values[i] > largest) largest = values[i];
+  }
+  return of === "Largest" ? largest : sum / (to - from + 1);
+}

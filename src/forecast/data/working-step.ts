@@ -1,0 +1,81 @@
+import { binMeans } from "../../series/resample.ts";
+import type { Series } from "../../series/series.ts";
+import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { gridLevels, medianIndex, root, unrootInPlace } from "../experts/past.ts";
+
+/** The finest step that is worth a forecast of its own, and the most steps of history that pay for their time. */
+const finestStepMs = 60_000;
+const mostSteps = 20_160; // two weeks by the minute, ten by five minutes
+/** A series of fewer steps than this is taken as it is: bins need something to average. */
+const leastSteps = 120;
+
+/** A series as the experts work on it: from its first to its last present sample, a minute a step or more. */
+export interface WorkingSeries extends Series {
+  /** Steps of the series asked for that make one of these. */
+  readonly fineSteps: number;
+  /** Steps after the last present one, to the end of the history. */
+  readonly missingAtEnd: number;
+}
+
+/** @param series at least one sample is finite; those that are not count as missing */
+export function toWorkingStep(series: Series): WorkingSeries {
+  const wanted = Math.max(1, Math.round(finestStepMs / series.stepMs));
+  const fineSteps = series.values.length >= leastSteps * wanted ? wanted : 1;
+  const skipped = series.values.length % fineSteps; // so that the last bin ends with the history
+  const binned = binMeans(series.values.subarray(skipped), fineSteps, 0);
+  let first = 0;
+  while (Number.isNaN(binned[first])) first++;
+  let end = binned.length;
+  while (Number.isNaN(binned[end - 1])) end--;
+  first = Math.max(first, end - mostSteps);
+  const stepMs = series.stepMs * fineSteps;
+  return {
+    values: binned.subarray(first, end),
+    stepMs,
+    startMs: series.startMs + skipped * series.stepMs + first * stepMs,
+    fineSteps,
+    missingAtEnd: binned.length - end,
+  };
+}
+
+/**
+ * Quantiles by working steps as quantiles by the series' own steps, which scatter around the mean of their working step: the
+ * distance from the median grows as independent deviations add up, √(d² + e²), measured on the square root of the values.
+ *
+ * @param quantiles `[level · leads + lead]` of `leads` working steps
+ * @param horizon steps of the series' own
+ * @returns `[level · horizon + step]`
+ */
+export function toFine(
+  quantiles: Float64Array,
+  leads: number,
+  horizon: number,
+  series: Series,
+  working: WorkingSeries,
+): Float64Array {
+  const { fineSteps } = working;
+  if (fineSteps === 1) return quantiles;
+  const scatter = scatterWithin(series.values, fineSteps);
+  const rooted = root(quantiles);
+  const out = new Float64Array(gridLevels.length * horizon);
+  for (let q = 0; q < gridLevels.length; q++) {
+    for (let step = 0; step < horizon; step++) {
+      const lead = Math.floor(step / fineSteps);
+      const median = rooted[medianIndex * leads + lead];
+      const apart = rooted[q * leads + lead] - median;
+      out[q * horizon + step] = median + Math.sign(q - medianIndex) * Math.hypot(apart, scatter[q]);
+    }
+  }
+  return unrootInPlace(out);
+}
+
+/** Quantiles, on the grid levels, of √sample − √mean of its working step. */
+function scatterWithin(values: Float64Array, fineSteps: number): Float64Array {
+  const skipped = values.length % fineSteps;
+  const fine = root(values.subarray(skipped));
+  const coarse = root(binMeans(values.subarray(skipped), fineSteps, 0));
+  const deviations = fine.map((value, i) => value - coarse[Math.floor(i / fineSteps)]).filter(Number.isFinite);
+  const out = new Float64Array(gridLevels.length);
+  weightedQuantiles(deviations, new Float64Array(deviations.length).fill(1), deviations.length, gridLevels, out, 0, 1);
+  return out;
+}

@@ -1,0 +1,60 @@
+import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { levelShares, levelsBefore } from "./level.ts";
+import { gridLevels, type Past, presentMean, stepsIn, unrootInPlace } from "./past.ts";
+import { addLevels, fitOf } from "./profile-and-level.ts";
+
+/** A day farther back counts this much less. */
+const fading = 0.7;
+
+/**
+ * What followed every past moment, whatever the hour: the level that lasts plus past residuals at the same lead, those that
+ * started from a level like that of now counting most.
+ */
+export function recentResiduals(past: Past): Float64Array {
+  const { leads, stepsPerDay } = past;
+  const n = past.rooted.length;
+  const mean = presentMean(past.rooted);
+  const residual = past.rooted.map((value) => value - mean);
+  const fit = fitOf(past);
+  const levels = [5, 60, 1440].map((minutes) => levelsBefore(residual, Math.max(0.35, stepsIn(past, minutes))));
+  const shares = levelShares(residual, levels, leads, past.horizon, { ...fit, penalty: 0.3 });
+  const base = addLevels(new Float64Array(leads.length).fill(mean), levels, shares);
+  const likeness = weightsOfOrigins(levelsBefore(residual, Math.max(0.35, stepsIn(past, 30))), stepsPerDay);
+
+  // From 5-minute steps on hourly origins are enough: those between say the same again.
+  const stride = stepsPerDay < 288 ? Math.max(1, Math.floor(stepsPerDay / 72)) : Math.floor(stepsPerDay / 24);
+  const many = levels.length;
+  const scratch = new Float64Array(Math.floor(n / stride) + 2);
+  const weights = new Float64Array(scratch.length);
+  const out = new Float64Array(gridLevels.length * leads.length);
+  for (let l = 0; l < leads.length; l++) {
+    const lead = leads[l];
+    let count = 0;
+    for (let k = n - lead - 1; k >= fit.from; k -= stride) {
+      let value = residual[k + lead];
+      if (Number.isNaN(value)) continue;
+      for (let p = 0; p < many; p++) value -= shares[l * many + p] * levels[p][k];
+      scratch[count] = base[l] + value;
+      weights[count] = likeness[k];
+      count++;
+    }
+    if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
+      for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
+  }
+  return unrootInPlace(out);
+}
+
+/** How much each past moment has to say about now: fading with age, and less where its level differs. */
+function weightsOfOrigins(level: Float64Array, stepsPerDay: number): Float64Array {
+  const n = level.length - 1;
+  const now = level[n];
+  let mean = 0;
+  for (let k = 0; k <= n; k++) mean += level[k] / (n + 1);
+  let variance = 0;
+  for (let k = 0; k <= n; k++) variance += (level[k] - mean) ** 2 / (n + 1);
+  const deviation = Math.sqrt(variance) + 1e-12;
+  return level.map((value, k) => {
+    const apart = (value - now) / deviation;
+    return fading ** ((n - k) / stepsPerDay) * (0.05 + Math.exp(-0.5 * apart * apart));
+  });
+}

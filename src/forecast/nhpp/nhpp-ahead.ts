@@ -1,0 +1,129 @@
+import { clipTo } from "../../series/robust-statistics.ts";
+
+/**
+ * An intensity carried beyond its history: λ_{T+h} = λ_{T+h−L}, over several periods the weighted geometric mean of it, times
+ * the level of the last hour against what was expected of it, fading.
+ *
+ * **Source**: RobustScaler (ICDE 2022), forecast by the last cycle. **Differs**: several periods, and the level of the last
+ * hour; how much either counts is learned from replays, by Poisson deviance.
+ */
+export interface Carrying {
+  /** Weight of each period, summing to 1. */
+  readonly shares: readonly number[];
+  /** Share of the last hour's level, as a power of it, that is carried into the first bin. */
+  readonly kept: number;
+  /** Bins until that share has halved. */
+  readonly halfLife: number;
+}
+
+/** What is known at an origin: everything before it. */
+export interface Origin {
+  /** ln λ fitted to the bins before the origin; its length is the origin. */
+  readonly logRates: Float64Array;
+  /** Counts of all bins, and the shares of them that were observed; only those before the origin are read. */
+  readonly counts: Float64Array;
+  readonly exposure: Float64Array;
+  readonly lags: readonly number[];
+  readonly binsPerHour: number;
+}
+
+/** A level can't be told from fewer counts than some: as many are taken to have come as expected. */
+const priorCounts = 5;
+const largestRatio = Math.log(4);
+/** A last hour older than this says nothing of now. */
+const oldestHours = 24;
+
+/** Expected counts of `bins` bins from the origin on. */
+export function carryAhead(origin: Origin, carrying: Carrying, bins: number): Float64Array<ArrayBuffer> {
+  const { logRates, lags, binsPerHour } = origin;
+  const n = logRates.length;
+  const known = new Float64Array(n + bins);
+  known.set(logRates);
+  const flat = meanOfLast(logRates, Math.max(1, Math.round(binsPerHour)));
+  for (let t = n; t < n + bins; t++) known[t] = lags.length > 0 ? blend(known, t, lags, carrying.shares) : flat;
+  const { ratio, age } = levelRatio(origin, carrying.shares);
+  const out = new Float64Array(bins);
+  for (let h = 0; h < bins; h++) {
+    const share = carrying.kept * 2 ** (-(age + h) / carrying.halfLife);
+    out[h] = Math.exp(known[n + h] + share * ratio);
+  }
+  return out;
+}
+
+/** ln of the last observed hour's counts against those that its periods led to expect, and how many bins ago it ended. */
+function levelRatio(
+  { logRates, counts, exposure, lags, binsPerHour }: Origin,
+  shares: readonly number[],
+): { readonly ratio: number; readonly age: number } {
+  const n = logRates.length;
+  let end = n;
+  while (end > 0 && !(exposure[end - 1] > 0)) end--;
+  const age = n - end;
+  if (lags.length === 0 || age > oldestHours * binsPerHour) return { ratio: 0, age };
+  let [seen, expected] = [priorCounts, priorCounts];
+  for (let t = Math.max(0, end - Math.max(1, Math.round(binsPerHour))); t < end; t++) {
+    if (!(exposure[t] > 0)) continue;
+    seen += counts[t];
+    expected += exposure[t] * Math.exp(blend(logRates, t, lags, shares));
+  }
+  return { ratio: clipTo(Math.log(seen / expected), largestRatio), age };
+}
+
+function blend(logRates: Float64Array, t: number, lags: readonly number[], shares: readonly number[]): number {
+  let sum = 0;
+  let weight = 0;
+  for (let k = 0; k < lags.length; k++) {
+    if (t < lags[k]) continue;
+    sum += shares[k] * logRates[t - lags[k]];
+    weight += shares[k];
+  }
+  return weight > 0 ? sum / weight : logRates[Math.max(0, Math.min(t, logRates.length) - 1)];
+}
+
+function meanOfLast(values: Float64Array, count: number): number {
+  const last = values.subarray(Math.max(0, values.length - count));
+  return last.reduce((a, b) => a + b, 0) / last.length;
+}
+
+const sharesOfTwo = [0, 0.25, 0.5, 0.75, 1].map((share) => [share, 1 - share]);
+const keptShares = [0.25, 0.5, 0.75, 1];
+const halfLivesHours = [1, 3, 8, 24];
+const leadsJudged = 48;
+
+/**
+ * Chooses how to carry on from replays at past origins, by Poisson deviance at leads that grow ever farther apart: first the
+ * weights of the periods, then how the level of the last hour lasts.
+ *
+ * @param origins at most two lags; each judged by the counts that followed it
+ * @param bins leads that matter
+ */
+export function learnCarrying(origins: readonly Origin[], bins: number): Carrying {
+  const lags = origins[0]?.lags ?? [];
+  const binsPerHour = origins[0]?.binsPerHour ?? 1;
+  let best: Carrying = { shares: lags.map(() => 1 / lags.length), kept: 0.5, halfLife: 3 * binsPerHour };
+  if (origins.length === 0 || lags.length === 0) return best;
+  const leads = [...new Set(Array.from({ length: leadsJudged }, (_, k) => Math.floor(bins ** (k / leadsJudged)) - 1))];
+  let least = devianceOf(origins, leads, best);
+  const attempt = (candidate: Carrying) => {
+    const deviance = devianceOf(origins, leads, candidate);
+    if (deviance < least) [best, least] = [candidate, deviance];
+  };
+  if (lags.length === 2) for (const shares of sharesOfTwo) attempt({ ...best, shares });
+  attempt({ ...best, kept: 0 });
+  for (const kept of keptShares)
+    for (const hours of halfLivesHours) attempt({ ...best, kept, halfLife: hours * binsPerHour });
+  return best;
+}
+
+function devianceOf(origins: readonly Origin[], leads: readonly number[], carrying: Carrying): number {
+  let sum = 0;
+  for (const origin of origins) {
+    const n = origin.logRates.length;
+    const rates = carryAhead(origin, carrying, leads[leads.length - 1] + 1);
+    for (const lead of leads) {
+      const exposure = origin.exposure[n + lead];
+      if (exposure > 0) sum += exposure * rates[lead] - origin.counts[n + lead] * Math.log(rates[lead]);
+    }
+  }
+  return sum;
+}

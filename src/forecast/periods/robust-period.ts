@@ -1,0 +1,237 @@
+import { hodrickPrescott, lambdaFor } from "../../series/hodrick-prescott.ts";
+import { clipTo, finiteOf, median, robustScale } from "../../series/robust-statistics.ts";
+import { levelShifts, withoutShifts } from "../data/level-shifts.ts";
+import { withoutWildValues } from "../data/wild-values.ts";
+import { calendarPeriods } from "./calendar-periods.ts";
+import { fundamentals } from "./harmonics.ts";
+import { type Recurrence, recurrence } from "./periodic-shape.ts";
+import { fitLines, type Line, type LineFit, powerAt, powerOfLine } from "./robust-lines.ts";
+import { findPeaks, type Peak, rhythms } from "./spectral-peaks.ts";
+
+/**
+ * Periods of a series: RobustPeriod, carried on to several rhythms that overlap, and to shapes without a strong line.
+ *
+ * **Source**: Wen, He, Sun, Zhang, Ke and Xu, RobustPeriod: robust time-frequency mining for multiple periodicity detection
+ * (SIGMOD 2021): Hodrick–Prescott detrending, clipping, MODWT levels, Huber periodogram, Fisher's test, Huber-ACF.
+ *
+ * **Differs**:
+ * - lasting level shifts are taken out before detrending, which would smear them over many periods;
+ * - a bin of a level's periodogram is one step of the Huber fit, the transform of the clipped coefficients; the whole Huber
+ *   fit is made for all found lines together, on the series itself, with their frequencies free;
+ * - Fisher's test runs on the passband's bins of the unpadded transform, against the series' own smooth spectrum seen through
+ *   the level: the paper's flat null gives periods to a third of random walks;
+ * - found lines are taken out and the search is repeated on what they leave;
+ * - the level's autocorrelation is asked at two and three periods, of the line and the residual without the other lines;
+ * - overtones are gathered under their fundamental, and a shape whose autocorrelation recurs counts where lines are too weak.
+ *
+ * **Cost**: O(n·(levels·taps + lines²)); about 6 ms for 2,016 samples of noise, 30 ms with a dozen lines.
+ */
+
+/** A rhythm found in a series. */
+export interface Period {
+  /** Samples a cycle; fractions matter over many cycles. */
+  readonly period: number;
+  /** Share of the detrended series' variance that the rhythm and its overtones explain, 0 … 1. */
+  readonly strength: number;
+  /** Chance of so high a peak without a rhythm; 1 where only the recurring shape shows it. */
+  readonly pValue: number;
+}
+
+/** What may be known about a series beforehand, and how sure to be. */
+export interface PeriodOptions {
+  /** Length of a step. Where it is given, a day and a week may show fewer cycles than the five of other periods. */
+  readonly stepMs?: number;
+  /** Chance, for each search, to find a period where there is none. */
+  readonly alpha?: number;
+}
+
+interface FoundLine extends Line {
+  readonly pValue: number;
+}
+
+const clip = 2.5;
+/** Before the trend is known, in robust standard deviations of the whole: so far out a sample bends even a trend held robustly. */
+const roughClip = 100;
+const searches = 4;
+const mostLines = 12;
+const leastSamples = 32;
+const leastCycles = 5;
+const leastRhythm = 0.1;
+const leastStrength = 0.02;
+
+/**
+ * Finds the periods of a series.
+ *
+ * @param samples NaN where missing, length n; values that no load can have (`withoutWildValues`) count as missing
+ * @returns strongest first; empty where there is no rhythm, where fewer than 32 samples or 30 % are present, or all are alike
+ */
+export function detectPeriods(samples: Float64Array, options: PeriodOptions = {}): Period[] {
+  const { values } = withoutWildValues(samples, options.stepMs ?? Number.POSITIVE_INFINITY);
+  const n = values.length;
+  const present = finiteOf(values);
+  if (present.length < leastSamples || present.length < 0.3 * n) return [];
+  const center = median(present);
+  const spread = robustScale(present, center);
+  if (spread === 0) return [];
+  const longest = n / leastCycles;
+  const y = values.map((v) => clipTo((v - center) / spread, roughClip));
+  const x = detrend(y, longest);
+  const scale = robustScale(finiteOf(x), 0);
+  if (scale < 1e-9) return [];
+
+  const { lines, variance } = findLines(x, longest, options.alpha ?? 0.04);
+  const shape = recurrence(
+    x.map((v) => clipTo(v / scale, 4)),
+    Math.floor(longest),
+  );
+  const recurring = shape && recurringFrequency(shape, lines, variance, n);
+  const clipped = clip0(x, scale);
+  const found = fundamentals(lines, n, (frequency) => scale * scale * powerAt(clipped, frequency), recurring)
+    .map(({ frequency, power }) => ({
+      period: 1 / frequency,
+      strength: Math.min(1, Math.max(power / variance, isNear(frequency, recurring) ? shape!.correlation : 0)),
+      pValue: lines.find((line) => isNear(line.frequency, frequency))?.pValue ?? 1,
+    }))
+    .filter(({ strength }) => strength > leastStrength);
+  const named = options.stepMs === undefined ? [] : calendarPeriods(withoutLine(y), options.stepMs);
+  return withCalendar(found, named, n).toSorted((a, b) => b.strength - a.strength);
+}
+
+/** Periods that the history can't tell from a day or a week become that exactly; those that only the calendar knew join with the error they take away. */
+function withCalendar(
+  found: readonly Period[],
+  named: readonly { period: number; gain: number }[],
+  n: number,
+): Period[] {
+  const snapped: Period[] = [];
+  for (const one of found) {
+    const name = named.find(({ period }) => Math.abs(period / one.period - 1) < Math.max(0.015, (0.35 * period) / n));
+    const period = name?.period ?? one.period;
+    if (snapped.every((other) => other.period !== period)) snapped.push({ ...one, period });
+  }
+  const fresh = named.filter(({ period }) => snapped.every((one) => one.period !== period));
+  return [...snapped, ...fresh.map(({ period, gain }) => ({ period, strength: gain, pValue: 1 }))];
+}
+
+/** Less its straight line, by least squares: unlike the curved trend that lines are sought beside, it keeps a week. */
+function withoutLine(values: Float64Array): Float64Array {
+  let count = 0;
+  let sumT = 0;
+  let sumV = 0;
+  for (let t = 0; t < values.length; t++) {
+    if (!Number.isFinite(values[t])) continue;
+    count++;
+    sumT += t;
+    sumV += values[t];
+  }
+  let product = 0;
+  let square = 0;
+  for (let t = 0; t < values.length; t++) {
+    if (!Number.isFinite(values[t])) continue;
+    product += (t - sumT / count) * (values[t] - sumV / count);
+    square += (t - sumT / count) ** 2;
+  }
+  const slope = square > 0 ? product / square : 0;
+  return values.map((v, t) => v - sumV / count - slope * (t - sumT / count));
+}
+
+/** Trend by Hodrick–Prescott, twice: the second time from samples held near the first trend, so that spikes don't bend it. */
+function detrend(values: Float64Array, longest: number): Float64Array {
+  const y = withoutShifts(values, levelShifts(values, Math.round(longest)));
+  const lambda = lambdaFor(longest);
+  const rough = hodrickPrescott(y, lambda);
+  const scale = robustScale(finiteOf(y.map((v, t) => v - rough[t])), 0);
+  const trend = hodrickPrescott(
+    y.map((v, t) => rough[t] + clipTo(v - rough[t], 3 * scale)),
+    lambda,
+  );
+  return y.map((v, t) => v - trend[t]);
+}
+
+/** Lines that pass Fisher's test and keep their rhythm, and the variance that they are a part of. */
+function findLines(x: Float64Array, longest: number, alpha: number): { lines: FoundLine[]; variance: number } {
+  const n = x.length;
+  const lambda = lambdaFor(longest);
+  const passed = (f: number) => (1 - 1 / (1 + lambda * (2 * Math.sin(Math.PI * f)) ** 4)) ** 2;
+  let fit: LineFit = { lines: [], residual: x, scale: robustScale(finiteOf(x), 0) };
+  let found: Peak[] = [];
+  for (let search = 0; search < searches && found.length < mostLines && fit.scale > 1e-9; search++) {
+    const rest = clip0(fit.residual, fit.scale);
+    const least = (leastStrength / 4) * meanSquare(rest);
+    const fresh = findPeaks(rest, { lowest: 0.98 / longest, alpha, passed })
+      .filter(({ frequency }) => found.every((old) => Math.abs(old.frequency - frequency) > 1 / n))
+      .map((peak) => ({ peak, power: powerAt(rest, peak.frequency) }))
+      .filter(({ power }) => power > least)
+      .toSorted((a, b) => b.power - a.power)
+      .slice(0, mostLines - found.length)
+      .map(({ peak }) => peak);
+    if (fresh.length === 0) break;
+    found = [...found, ...fresh];
+    const refit = fitLines(
+      x,
+      found.map(({ frequency }) => frequency),
+      5,
+    );
+    if (refit.lines.length < found.length) break;
+    fit = refit;
+    found = found.map((peak, i) => ({ ...peak, frequency: fit.lines[i].frequency }));
+  }
+  const noise = clip0(fit.residual, fit.scale).map((v) => v * fit.scale);
+  const kept = rhythms(noise, fit.lines);
+  const lines = fit.lines
+    .map((line, i) => ({ ...line, pValue: found[i].pValue }))
+    .filter((_, i) => kept[i] > leastRhythm);
+  return { lines, variance: meanSquare(noise) + lines.reduce((sum, line) => sum + powerOfLine(line), 0) };
+}
+
+/**
+ * The frequency at which a recurring shape counts as a rhythm beside the lines: a line's own where one stands there, and else
+ * the shape's, unless lines of other rhythms that happen to meet again explain it.
+ */
+function recurringFrequency(
+  shape: Recurrence,
+  lines: readonly Line[],
+  variance: number,
+  n: number,
+): number | undefined {
+  const { period } = shape;
+  const same = lines.filter(({ frequency }) => Math.abs(frequency * period - 1) < Math.max(0.03, (0.6 * period) / n));
+  if (same.length > 0) return same.toSorted((a, b) => powerOfLine(b) - powerOfLine(a))[0].frequency;
+  let explained = 0;
+  let total = 0;
+  let common = 0;
+  const multiples = new Set<number>();
+  for (const line of lines) {
+    const ratio = line.frequency * period;
+    const multiple = Math.round(ratio);
+    const power = powerOfLine(line);
+    total += power;
+    if (multiple < 1 || Math.abs(ratio - multiple) > Math.max(0.02 * ratio, (0.5 * period) / n)) continue;
+    explained += power;
+    multiples.add(multiple);
+    common = greatestCommonDivisor(common, multiple);
+  }
+  if (explained < 0.8 * total) return undefined;
+  const neighbours = [1, 2, 3].some((m) => multiples.has(m) && multiples.has(m + 1));
+  const unexplained = total < 0.8 * shape.correlation * variance;
+  return common !== 1 || neighbours || unexplained ? 1 / period : undefined;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+function isNear(frequency: number, other: number | undefined): boolean {
+  return other !== undefined && Math.abs(frequency / other - 1) < 0.015;
+}
+
+/** Clipped samples in units of `scale`; 0 where missing. */
+function clip0(values: Float64Array, scale: number): Float64Array {
+  return values.map((v) => (Number.isFinite(v) ? clipTo(v / scale, clip) : 0));
+}
+
+function meanSquare(values: Float64Array): number {
+  let sum = 0;
+  for (let t = 0; t < values.length; t++) sum += values[t] * values[t];
+  return sum / values.length;
+}

@@ -1,0 +1,84 @@
+import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { type Profile, powers } from "../experts/day-profile.ts";
+import { levelShares, levelsBefore } from "../experts/level.ts";
+import { type Expert, gridLevels, type Past, presentMean, stepsIn, unrootInPlace } from "../experts/past.ts";
+import { addLevels, fitOf, less } from "../experts/profile-and-level.ts";
+import { recentResiduals } from "../experts/recent-residuals.ts";
+import { detectShortPeriod } from "./detect-short-period.ts";
+
+/** How many cycles are looked at, and how much less each one farther back counts. */
+const cycles = 40;
+const fading = 0.93;
+
+/** Cycles shorter than half a day (batch jobs, cron ticks) carried on; where there are none, what followed any past moment. */
+export const shortPeriod: Expert = {
+  name: "short period",
+  forecast(past) {
+    const n = past.rooted.length;
+    const period = detectShortPeriod(past.rooted.subarray(n - Math.min(n, 4 * past.stepsPerDay)), past.stepsPerDay);
+    return period === undefined ? recentResiduals(past) : quantilesOfCycles(past, period.steps);
+  },
+};
+
+function quantilesOfCycles(past: Past, period: number): Float64Array {
+  const { leads } = past;
+  const n = past.rooted.length;
+  const profile = cycleProfile(past, period);
+  const residual = less(past.rooted, profile.past);
+  const levels = [5, 60].map((minutes) => levelsBefore(residual, Math.max(0.35, stepsIn(past, minutes))));
+  const shares = levelShares(residual, levels, leads, past.horizon, { ...fitOf(past), penalty: 0.5 });
+  const base = addLevels(profile.ahead, levels, shares);
+  const many = levels.length;
+
+  const first = Math.max(2, Math.floor(past.stepsPerDay / 8));
+  const fade = powers(fading, cycles);
+  const scratch = new Float64Array(cycles);
+  const weights = new Float64Array(cycles);
+  const out = new Float64Array(gridLevels.length * leads.length);
+  for (let l = 0; l < leads.length; l++) {
+    const lead = leads[l];
+    const back = Math.ceil((lead + 1) / period);
+    let count = 0;
+    for (let c = 0; c < cycles; c++) {
+      const s = Math.floor(n + lead - (back + c) * period + 0.5);
+      if (s < lead + first) break;
+      if (s >= n) continue;
+      let value = residual[s];
+      if (Number.isNaN(value)) continue;
+      for (let p = 0; p < many; p++) value -= shares[l * many + p] * levels[p][s - lead];
+      scratch[count] = base[l] + value;
+      weights[count] = fade[c];
+      count++;
+    }
+    if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
+      for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
+  }
+  return unrootInPlace(out);
+}
+
+/** Weighted mean of the same phase in the cycles before; the series' mean where there was none. */
+function cycleProfile({ rooted, leads }: Past, period: number): Profile {
+  const n = rooted.length;
+  const fade = powers(fading, cycles);
+  const fallback = presentMean(rooted);
+  const at = (i: number): number => {
+    let sum = 0;
+    let weights = 0;
+    const back = i < n ? 1 : Math.ceil((i - n + 1) / period);
+    for (let c = 0; c < cycles; c++) {
+      const s = Math.floor(i - (back + c) * period + 0.5);
+      if (s < 0) break;
+      if (s >= n) continue;
+      const value = rooted[s];
+      if (Number.isNaN(value)) continue;
+      sum += fade[c] * value;
+      weights += fade[c];
+    }
+    return weights > 0 ? sum / weights : fallback;
+  };
+  const past = new Float64Array(n);
+  for (let i = 0; i < n; i++) past[i] = at(i);
+  const ahead = new Float64Array(leads.length);
+  for (let l = 0; l < ahead.length; l++) ahead[l] = at(n + leads[l]);
+  return { past, ahead };
+}

@@ -1,0 +1,143 @@
+import { seededRandom, shuffle } from "../../series/seeded-random.ts";
+import {
+  type Batch,
+  backward,
+  forward,
+  initialParameters,
+  type Layout,
+  layoutOf,
+  roomFor,
+  type Shape,
+} from "./sntsf-network.ts";
+
+/** Windows to learn from: what the network sees, and what came after. */
+export interface Windows extends Batch {
+  /** Scaled values ahead, `[window · H + step]`; NaN where missing, which then has no say. */
+  readonly targets: Float64Array;
+}
+
+export interface TrainingOptions {
+  /** Most passes over the windows. */
+  readonly epochs: number;
+  readonly batch: number;
+  /** Adam's first step size; it falls to a tenth along a cosine. */
+  readonly learningRate: number;
+  /** Passes without a better validation loss after which it stops. */
+  readonly patience: number;
+  /** Most windows of a pass, drawn anew each time. */
+  readonly windowsPerEpoch: number;
+  readonly seed: number;
+}
+
+export interface Trained {
+  readonly layout: Layout;
+  /** Those of the pass that did best on the validation windows. */
+  readonly parameters: Float64Array;
+  readonly epochs: number;
+  /** Mean absolute error on the validation windows, scaled. */
+  readonly validationLoss: number;
+}
+
+/**
+ * Trains by Adam (Kingma and Ba 2015) on the mean absolute error, whose minimiser is the median, and keeps the parameters that
+ * did best on windows it did not learn from.
+ *
+ * @param start parameters to go on from; seeded random ones where absent
+ */
+export function train(
+  shape: Shape,
+  windows: Windows,
+  validation: Windows,
+  options: TrainingOptions,
+  start?: Float64Array,
+): Trained {
+  const layout = layoutOf(shape);
+  const random = seededRandom(options.seed);
+  const parameters = start ? start.slice() : initialParameters(layout, random);
+  const step = adam(layout.count);
+  const room = roomFor(layout, options.batch);
+  const gradient = new Float64Array(layout.count);
+  const order = Int32Array.from({ length: windows.many }, (_, w) => w);
+  const perEpoch = Math.min(windows.many, options.windowsPerEpoch);
+
+  let best = { parameters: parameters.slice(), epochs: 0, validationLoss: lossOf(layout, parameters, validation) };
+  for (let epoch = 1; epoch <= options.epochs; epoch++) {
+    shuffle(order, random);
+    const rate = options.learningRate * (0.55 + 0.45 * Math.cos((Math.PI * (epoch - 1)) / options.epochs));
+    for (let from = 0; from < perEpoch; from += options.batch) {
+      const part = pick(layout, windows, order.subarray(from, Math.min(perEpoch, from + options.batch)));
+      const out = forward(layout, parameters, part, room);
+      gradient.fill(0);
+      backward(layout, parameters, part, room, slopes(out, part.targets), gradient);
+      step(parameters, gradient, rate);
+    }
+    const validationLoss = lossOf(layout, parameters, validation);
+    if (validationLoss < best.validationLoss) best = { parameters: parameters.slice(), epochs: epoch, validationLoss };
+    else if (epoch - best.epochs >= options.patience) break;
+  }
+  return { layout, ...best };
+}
+
+/** Mean absolute error over the targets that are present; infinite where none is, or where the network has run away. */
+export function lossOf(layout: Layout, parameters: Float64Array, windows: Windows): number {
+  const size = Math.min(windows.many, 64);
+  const room = roomFor(layout, size);
+  let sum = 0;
+  let count = 0;
+  for (let from = 0; from < windows.many; from += size) {
+    const rows = Int32Array.from({ length: Math.min(size, windows.many - from) }, (_, w) => from + w);
+    const part = pick(layout, windows, rows);
+    const out = forward(layout, parameters, part, room);
+    for (let i = 0; i < out.length; i++) {
+      if (Number.isNaN(part.targets[i])) continue;
+      sum += Math.abs(part.targets[i] - out[i]);
+      count++;
+    }
+  }
+  return count > 0 && Number.isFinite(sum) ? sum / count : Number.POSITIVE_INFINITY;
+}
+
+/** Slope of the mean absolute error by each answer; 0 where the target is missing. */
+function slopes(out: Float64Array, targets: Float64Array): Float64Array {
+  let count = 0;
+  for (let i = 0; i < targets.length; i++) if (!Number.isNaN(targets[i])) count++;
+  return out.map((value, i) => (Number.isNaN(targets[i]) ? 0 : Math.sign(value - targets[i]) / Math.max(1, count)));
+}
+
+/** The windows with these numbers. */
+export function pick({ shape }: Layout, windows: Windows, rows: Int32Array): Windows {
+  const rowsOf = <A extends Float64Array | Int32Array>(all: A, width: number): A => {
+    const out = new (all.constructor as new (length: number) => A)(rows.length * width);
+    rows.forEach((row, w) => {
+      out.set(all.subarray(row * width, (row + 1) * width), w * width);
+    });
+    return out;
+  };
+  const features = shape.cardinalities.length;
+  return {
+    many: rows.length,
+    x: rowsOf(windows.x, shape.context),
+    mask: rowsOf(windows.mask, shape.context),
+    series: rowsOf(windows.series, 1),
+    first: rowsOf(windows.first, features),
+    last: rowsOf(windows.last, features),
+    targets: rowsOf(windows.targets, shape.ahead),
+  };
+}
+
+/** Steps of Adam with the usual memories .9 and .999. */
+function adam(count: number) {
+  const first = new Float64Array(count);
+  const second = new Float64Array(count);
+  let steps = 0;
+  return (parameters: Float64Array, gradient: Float64Array, rate: number) => {
+    steps++;
+    const size = (rate * Math.sqrt(1 - 0.999 ** steps)) / (1 - 0.9 ** steps);
+    for (let i = 0; i < count; i++) {
+      const g = gradient[i];
+      first[i] += 0.1 * (g - first[i]);
+      second[i] += 0.001 * (g * g - second[i]);
+      parameters[i] -= (size * first[i]) / (Math.sqrt(second[i]) + 1e-8);
+    }
+  };
+}
