@@ -1,7 +1,7 @@
 import { curve, place } from "../../src/backtest/report/axes.ts";
 import { markup } from "../../src/backtest/report/markup.ts";
 import { AccuracyGate, gateRules } from "../../src/decide/gate/accuracy-gate.ts";
-import { RollingSums } from "../../src/decide/gate/accuracy-gate-sums.ts";
+import { RollingSums } from "../../src/decide/gate/rolling-sums.ts";
 import { dayMs, departureRate, hourMs, minuteMs } from "./departures.ts";
 import { fill, legend, type Panel, percent, picture, plot, round, stroke, times } from "./picture.ts";
 import { podCarries } from "./workload.ts";
@@ -101,7 +101,7 @@ export function accuracyGate(): string {
   return picture(
     "The accuracy gate: Wednesday 6 June comes six hours late, Thursday is on time again",
     [
-      `Foretold: the mean of the ${days} days before at the same minute; its quantile: their largest. Distrusted for ${hours.toFixed(1)} of ${(shown.untilMs - shown.fromMs) / hourMs} hours,`,
+      `IssuedForecast: the mean of the ${days} days before at the same minute; its quantile: their largest. Distrusted for ${hours.toFixed(1)} of ${(shown.untilMs - shown.fromMs) / hourMs} hours,`,
       `first ${after.toFixed(1)} h into the late day. An error clearly above 1, or a coverage below half of its level, must last an hour, half of one with drift.`,
     ],
     [

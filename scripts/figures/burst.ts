@@ -4,7 +4,7 @@ import { markup } from "../../src/backtest/report/markup.ts";
 import { lagMs, tickMs } from "../../src/backtest/workload.ts";
 import { explain, type Points } from "../../src/decide/burst/burst-threshold.ts";
 import { gateRules } from "../../src/decide/gate/accuracy-gate.ts";
-import { ForecastJudge } from "../../src/decide/gate/forecast-evaluator.ts";
+import { ForecastEvaluator } from "../../src/decide/gate/forecast-evaluator.ts";
 import { LeadDemand } from "../../src/decide/lead/lead-demand.ts";
 import type { LeadShape } from "../../src/decide/lead/lead-features.ts";
 import { createDecisionPath } from "../../src/decide/recommender.ts";
@@ -58,7 +58,7 @@ function wanted(providers: readonly string[]): { readonly pods: Float64Array; re
 /** At each tick the value from which it would have been a burst, pods; and the last severity that is not rare. */
 function thresholds(): { readonly from: Float64Array; readonly rare: number } {
   const demand = new LeadDemand(beginsMs, tickMs);
-  const judge = new ForecastJudge(gateRules(undefined), level);
+  const judge = new ForecastEvaluator(gateRules(undefined), level);
   const leadMs = leadSeconds * 1000;
   let rare = 1;
   demand.learn(before(load, beginsMs), 1 / podCarries, beginsMs);
@@ -70,7 +70,7 @@ function thresholds(): { readonly from: Float64Array; readonly rare: number } {
     if (recent === undefined) return Number.NaN;
     const { grid, newest, shape } = recent;
     const foretold = judge.settle(grid, newest);
-    if (forecast?.method === "Learned") judge.foretellLargest(forecast.demand, timeMs, timeMs + shape.lead * tickMs);
+    if (forecast?.method === "Learned") judge.recordLargest(forecast.demand, timeMs, timeMs + shape.lead * tickMs);
     if (timeMs < shown.fromMs) return Number.NaN;
     rare = demand.rareSeverity();
     return firstRare(grid, newest, shape, rare, foretold);

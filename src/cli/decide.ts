@@ -8,7 +8,7 @@ import { parseDuration } from "../api/values/duration.ts";
 import { capacityColumns, type Demand, learnFromColumns } from "../capacity/demand.ts";
 import type { Decision, DecisionTick } from "../decide/decision.ts";
 import { createDemandPath } from "../decide/demand/capacity-demand.ts";
-import type { DecisionPath } from "../decide/recommender.ts";
+import type { Recommender } from "../decide/recommender.ts";
 import { createStagedPath } from "../decide/steps/staged-recommender.ts";
 import { createOutlooks } from "../portrait/outlook.ts";
 import { createSchedule } from "../portrait/schedule.ts";
@@ -83,7 +83,7 @@ function openPath(
   spec: IntelligentHorizontalPodAutoscalerSpec,
   histories: ReadonlyMap<string, Series>,
   demand: Demand | undefined,
-): DecisionPath {
+): Recommender {
   const algorithm = spec.portraitProviders?.find(({ dynamic }) => dynamic?.portraitType === "Predictive")?.dynamic
     ?.algorithm?.type;
   // Between its points the path's own memory knows lines only, along which arrivals don't scatter as they came.
@@ -100,7 +100,7 @@ function openPath(
     stepMs: Math.max(0, ...[...histories.values()].map(({ stepMs }) => stepMs)),
     algorithm,
   });
-  const path: DecisionPath = createDemandPath(spec, { schedule: createSchedule(spec), histories, outlook }, demand);
+  const path: Recommender = createDemandPath(spec, { schedule: createSchedule(spec), histories, outlook }, demand);
   const decide = (tick: DecisionTick) => {
     const decision = path.decide(tick);
     leadSeconds = decision.lead.seconds;

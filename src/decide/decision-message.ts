@@ -1,7 +1,7 @@
 import type { Rung } from "../api/conditions.ts";
 import type { Headroom } from "../api/fields/prediction.ts";
 import type { DecisionReason } from "./decision.ts";
-import { decayMs, holdMs, type MetricWish, wholePods } from "./demand/metric-demand.ts";
+import { decayMs, holdMs, type MetricDemand, wholePods } from "./demand/metric-demand.ts";
 import type { Lead } from "./lead/lead.ts";
 import type { Proposal } from "./select-proposal.ts";
 
@@ -14,7 +14,7 @@ export interface Grounds {
   readonly wanted: number | undefined;
   readonly present: number;
   readonly lead: Lead;
-  readonly wishes: ReadonlyMap<string, MetricWish>;
+  readonly wishes: ReadonlyMap<string, MetricDemand>;
   readonly chosen: (Proposal & { readonly window?: string }) | undefined;
   readonly schedule: { readonly minReplicas: number; readonly maxReplicas: number };
   readonly headroom: Headroom;
@@ -120,7 +120,7 @@ function distrust({ wishes }: Grounds): string {
 }
 
 /** What a metric was when it was heard last: now, or a few ticks ago. */
-function observed(name: string, wish: Extract<MetricWish, { kind: "Live" }>): string {
+function observed(name: string, wish: Extract<MetricDemand, { kind: "Live" }>): string {
   const load = demand(wish.observed);
   return wish.silentMs > 0 ? `${name} needed ${load} ${seconds(wish.silentMs)} ago` : `${name} needs ${load} now`;
 }

@@ -2,7 +2,7 @@ import { type MetricSpec, metricName, metricTarget } from "../api/fields/metrics
 import { madeAlgorithms } from "../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { readQuantity } from "../api/values/quantity.ts";
-import { type MetricWish, wholePods } from "./demand/metric-demand.ts";
+import { type MetricDemand, wholePods } from "./demand/metric-demand.ts";
 import type { Proposal } from "./select-proposal.ts";
 
 /** A provider whose portrait we make ourselves. */
@@ -51,7 +51,7 @@ function podTargetOf(metric: MetricSpec, podTargets: ReadonlyMap<string, number>
 /** What a dynamic provider proposes: the largest that its metrics ask for; undefined where none of them is known. */
 export function propose(
   { provider, priority, metrics, tolerance }: DynamicProvider,
-  wishes: ReadonlyMap<string, MetricWish>,
+  wishes: ReadonlyMap<string, MetricDemand>,
   present: number,
   all: readonly DynamicProvider[],
 ): Proposal | undefined {
@@ -77,7 +77,7 @@ export function propose(
  */
 export function burstProposals(
   all: readonly DynamicProvider[],
-  wishes: ReadonlyMap<string, MetricWish>,
+  wishes: ReadonlyMap<string, MetricDemand>,
   others: Proposal | undefined,
 ): Proposal[] {
   return all.flatMap(({ provider, priority, metrics }) => {

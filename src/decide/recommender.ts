@@ -4,13 +4,13 @@ import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intell
 import type { Series } from "../series/series.ts";
 import type { Decision, DecisionReason, DecisionTick, ForecastAccuracy } from "./decision.ts";
 import { explain } from "./decision-message.ts";
-import type { LoadOutlook } from "./demand/load-forecast.ts";
-import { MetricPath, type MetricState, type MetricWish, wholePods } from "./demand/metric-demand.ts";
+import type { LoadForecast } from "./demand/load-forecast.ts";
+import { type MetricDemand, MetricRecommender, type MetricState, wholePods } from "./demand/metric-demand.ts";
 import { burstProposals, type DynamicProvider, propose, readProviders } from "./dynamic-providers.ts";
 import { gateRules } from "./gate/accuracy-gate.ts";
 import { measureLead, rememberStarts } from "./lead/lead.ts";
 import { type Proposal, selectProposal } from "./select-proposal.ts";
-import { type Held, holdDown, holdUp } from "./stabilization.ts";
+import { type Held, stabilizeDown, stabilizeUp } from "./stabilization.ts";
 
 /** How long the present size is served once nothing else is known. */
 const heldMs = 30 * 60_000;
@@ -28,12 +28,12 @@ export interface ScheduleOf {
   readonly maxReplicas: number;
 }
 
-export interface DecisionPathOptions {
+export interface RecommenderOptions {
   readonly schedule: (timeMs: number) => ScheduleOf;
   /** History of each metric, by name: the workload's totals. */
   readonly histories?: ReadonlyMap<string, Series>;
   /** The stored forecast of a metric, or undefined; asked only where the last minutes tell too little. */
-  readonly outlook?: (metric: string, timeMs: number) => LoadOutlook | undefined;
+  readonly outlook?: (metric: string, timeMs: number) => LoadForecast | undefined;
   /** Whether `outlook` costs nothing, as what it gives is held anyway: then it is judged at every tick. */
   readonly hasOutlooks?: boolean;
   /** Time between ticks; where absent, 15 s until two ticks tell. */
@@ -43,25 +43,25 @@ export interface DecisionPathOptions {
   /** What one pod carries of a metric whose manifest gives a share of what pods request, by the metric's name. */
   readonly podTargets?: ReadonlyMap<string, number>;
   /** What an earlier path knew. */
-  readonly state?: DecisionState;
+  readonly state?: RecommenderState;
 }
 
 /** What outlives a restart, as plain JSON. The loads themselves come from history again. */
-export interface DecisionState {
+export interface RecommenderState {
   readonly held?: Held;
   readonly starts: readonly number[];
   readonly heldSinceMs?: number;
   readonly metrics: Readonly<Record<string, MetricState>>;
 }
 
-export interface DecisionPath {
+export interface Recommender {
   /** Decides one tick. @throws RangeError for a tick that is not after the one before */
   decide(tick: DecisionTick): Decision;
   /** Takes in history of a metric; live values already known stay. Metrics that the spec does not name are left alone. */
   learn(metric: string, history: Series): void;
   /** All that is known of a metric's load; undefined for one that the spec does not name. */
   history(metric: string): Series | undefined;
-  state(): DecisionState;
+  state(): RecommenderState;
 }
 
 /**
@@ -72,8 +72,8 @@ export interface DecisionPath {
  */
 export function createDecisionPath(
   spec: IntelligentHorizontalPodAutoscalerSpec,
-  options: DecisionPathOptions,
-): DecisionPath {
+  options: RecommenderOptions,
+): Recommender {
   const { providers, targets } = readProviders(spec, options.podTargets);
   const headroom = headroomOf(spec.prediction);
   const gate = gateRules(spec.prediction);
@@ -84,7 +84,7 @@ export function createDecisionPath(
   const configuredSeconds = configuredLeadSeconds(spec.prediction);
   const isPreview = spec.scaleMode === "Preview";
 
-  const metrics = new Map<string, MetricPath>();
+  const metrics = new Map<string, MetricRecommender>();
   const waiting = new Map(options.histories); // until the first tick lays the grid
   let stepMs = options.tickMs === undefined ? defaultTickMs : Math.max(shortestTickMs, options.tickMs);
   let ticks = 0;
@@ -93,7 +93,7 @@ export function createDecisionPath(
 
   const begin = (timeMs: number) => {
     for (const [name, target] of targets) {
-      const metric = new MetricPath(
+      const metric = new MetricRecommender(
         { name, podsPerUnit: 1 / target, headroom, gate, watchesBursts: watched.has(name) },
         timeMs,
         stepMs,
@@ -132,7 +132,7 @@ export function createDecisionPath(
     const present = tick.specReplicas ?? replicas.online + replicas.starting + replicas.cutoff + replicas.standby;
     const schedule = options.schedule(timeMs);
 
-    const wishes = new Map<string, MetricWish>();
+    const wishes = new Map<string, MetricDemand>();
     for (const [name, metric] of metrics)
       wishes.set(
         name,
@@ -183,7 +183,7 @@ export function createDecisionPath(
       heldSinceMs ??= timeMs;
       if (timeMs - heldSinceMs > heldMs) return answer("Expired", "NothingKnown", null, undefined);
       const total = within(present, schedule);
-      held = holdDown(held, timeMs, total);
+      held = stabilizeDown(held, timeMs, total);
       return answer("Held", "NothingKnown", total, undefined);
     }
     heldSinceMs = undefined;
@@ -211,11 +211,11 @@ export function createDecisionPath(
     held ??= { replicas: within(present, schedule), wanted: [{ timeMs, replicas: within(present, schedule) }] };
     const before = held.replicas;
     const { scaleUp, scaleDown } = spec.behavior ?? {};
-    held = holdDown(held, timeMs, total, stabilisationMs(scaleDown));
+    held = stabilizeDown(held, timeMs, total, stabilisationMs(scaleDown));
     if (held.replicas > total) reason = "ScaleDownStabilized";
     const up = stabilisationMs(scaleUp);
     if (up !== undefined && held.replicas > before) {
-      const calm = holdUp(held, timeMs, before, up);
+      const calm = stabilizeUp(held, timeMs, before, up);
       if (calm.replicas < held.replicas) [held, reason] = [calm, "ScaleUpStabilized"];
     }
     total = within(held.replicas, schedule);
@@ -243,7 +243,7 @@ export function createDecisionPath(
 }
 
 /** Pods for what is there now: for each metric its newest value and a burst under way, or, of a silent one, what it wanted last. */
-function observedPods(wishes: ReadonlyMap<string, MetricWish>): number {
+function observedPods(wishes: ReadonlyMap<string, MetricDemand>): number {
   let most = 0;
   for (const wish of wishes.values()) {
     if (wish.kind === "Live") most = Math.max(most, wholePods(wish.observed), wish.burst ?? 0);
@@ -254,7 +254,7 @@ function observedPods(wishes: ReadonlyMap<string, MetricWish>): number {
 
 /** The standing of the forecasts that a Predictive provider uses: the first that is not trusted, else the first. */
 function accuracyOf(
-  wishes: ReadonlyMap<string, MetricWish>,
+  wishes: ReadonlyMap<string, MetricDemand>,
   foretold: ReadonlySet<string>,
   level: number,
 ): ForecastAccuracy | undefined {
@@ -270,8 +270,8 @@ function accuracyOf(
 function reasonOf(
   chosen: Proposal & { readonly window?: string },
   isDynamic: boolean,
-  isForetold: boolean,
-  wishes: ReadonlyMap<string, MetricWish>,
+  usesForecast: boolean,
+  wishes: ReadonlyMap<string, MetricDemand>,
 ): DecisionReason {
   if (chosen.provider === "Static") return "Fixed";
   if (chosen.provider === "Cron") return "Scheduled";
@@ -281,7 +281,7 @@ function reasonOf(
   if (chosen.provider === "Burst")
     return all.some((wish) => wish.kind === "Live" && wish.burst === chosen.replicas) ? "Burst" : "Observed";
   const distrusted = all.find((wish) => wish.kind === "Live" && !wish.judgement.isTrusted);
-  if (isForetold && distrusted?.kind === "Live")
+  if (usesForecast && distrusted?.kind === "Live")
     return distrusted.judgement.reason === "BacktestFailed" ? "BacktestFailed" : "NotAccurate";
   if (chosen.provider === "Reactive") return "Observed";
   const binding = all.find((wish) => wish.kind === "Live" && wish.wanted === chosen.replicas);
@@ -290,14 +290,14 @@ function reasonOf(
 }
 
 /** @param foretold metrics that a Predictive provider uses: what history tells of the others moves no number */
-function rungOf(wishes: ReadonlyMap<string, MetricWish>, foretold: ReadonlySet<string>): Rung {
+function rungOf(wishes: ReadonlyMap<string, MetricDemand>, foretold: ReadonlySet<string>): Rung {
   const all = [...wishes];
   if (all.some(([, wish]) => wish.kind !== "Live")) return "Coasting";
-  const isForetold = all.some(([name, wish]) => wish.kind === "Live" && wish.isForetold && foretold.has(name));
-  return isForetold ? "Fresh" : "Reactive";
+  const usesForecast = all.some(([name, wish]) => wish.kind === "Live" && wish.usesForecast && foretold.has(name));
+  return usesForecast ? "Fresh" : "Reactive";
 }
 
-function sizedLoads(metrics: ReadonlyMap<string, MetricPath>, wishes: ReadonlyMap<string, MetricWish>) {
+function sizedLoads(metrics: ReadonlyMap<string, MetricRecommender>, wishes: ReadonlyMap<string, MetricDemand>) {
   const loads: { name: string; value: number }[] = [];
   for (const [name, wish] of wishes)
     if (wish.kind !== "Unknown") loads.push({ name, value: wish.wanted / metrics.get(name)!.podsPerUnit });

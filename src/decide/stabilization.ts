@@ -5,8 +5,8 @@ export interface Held {
   readonly wanted: readonly { readonly timeMs: number; readonly replicas: number }[];
 }
 
-export const shortHoldMs = 60_000;
-export const longHoldMs = 300_000;
+export const shortWindowMs = 60_000;
+export const longWindowMs = 300_000;
 
 /**
  * Up at once. Down: a fall of more than a tenth (and more than one pod) that lasted a minute is followed; a smaller one has to
@@ -15,8 +15,13 @@ export const longHoldMs = 300_000;
  * @param held what was held before; undefined at the start
  * @param longMs how long small falls wait; a user's stabilisation window may ask for more, then all falls wait for it
  */
-export function holdDown(held: Held | undefined, timeMs: number, replicas: number, stabilisationMs?: number): Held {
-  const longest = stabilisationMs ?? longHoldMs;
+export function stabilizeDown(
+  held: Held | undefined,
+  timeMs: number,
+  replicas: number,
+  stabilisationMs?: number,
+): Held {
+  const longest = stabilisationMs ?? longWindowMs;
   const wanted = [...(held?.wanted.filter((w) => w.timeMs >= timeMs - longest) ?? []), { timeMs, replicas }];
   if (held === undefined || replicas >= held.replicas) return { replicas, wanted };
   const highestSince = (ms: number) => {
@@ -26,7 +31,7 @@ export function holdDown(held: Held | undefined, timeMs: number, replicas: numbe
   };
   const present = held.replicas;
   if (stabilisationMs === undefined) {
-    const short = highestSince(shortHoldMs);
+    const short = highestSince(shortWindowMs);
     if (present - short > Math.max(1, present / 10)) return { replicas: short, wanted };
   }
   return { replicas: Math.min(present, highestSince(longest)), wanted };
@@ -35,9 +40,9 @@ export function holdDown(held: Held | undefined, timeMs: number, replicas: numbe
 /**
  * Up only as far as was wanted all through a window that the user asked for.
  *
- * @param held what `holdDown` gave at this tick @param before replicas held at the tick before
+ * @param held what `stabilizeDown` gave at this tick @param before replicas held at the tick before
  */
-export function holdUp(held: Held, timeMs: number, before: number, windowMs: number): Held {
+export function stabilizeUp(held: Held, timeMs: number, before: number, windowMs: number): Held {
   let lowest = held.replicas;
   for (const { timeMs: at, replicas } of held.wanted) if (at >= timeMs - windowMs) lowest = Math.min(lowest, replicas);
   return { ...held, replicas: Math.max(before, lowest) };

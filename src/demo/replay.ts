@@ -10,7 +10,7 @@ import { type Score, Scoreboard } from "../backtest/replay/scoreboard.ts";
 import { SimulatedDeployment } from "../backtest/replay/simulated-deployment.ts";
 import { perPodTarget } from "../capacity/linear.ts";
 import type { Decision } from "../decide/decision.ts";
-import { createDecisionPath, type DecisionPath } from "../decide/recommender.ts";
+import { createDecisionPath, type Recommender } from "../decide/recommender.ts";
 import type { Forecast } from "../forecast/forecast.ts";
 import { createHpa, type Hpa } from "../hpa/hpa.ts";
 import type { MetricReading } from "../hpa/metric-replicas.ts";
@@ -64,7 +64,7 @@ export class Replay {
   readonly #options: ReplayOptions;
   /** What was asked of the pods: where nothing was measured, load went on all the same. */
   readonly #asked: Series;
-  readonly #path: DecisionPath;
+  readonly #path: Recommender;
   readonly #oracle: Float64Array;
   readonly #deployments: { readonly forescale: SimulatedDeployment; readonly hpa: SimulatedDeployment };
   readonly #hpas: { readonly forescale: Hpa; readonly hpa: Hpa };

@@ -1,7 +1,7 @@
 import { replicasMetric } from "../../api/labels.ts";
 import type { Decision } from "../../decide/decision.ts";
 import { createDemandPath } from "../../decide/demand/capacity-demand.ts";
-import type { LoadOutlook } from "../../decide/demand/load-forecast.ts";
+import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
 import { createHpa } from "../../hpa/hpa.ts";
 import type { MetricReading } from "../../hpa/metric-replicas.ts";
 import { createSchedule } from "../../portrait/schedule.ts";
@@ -20,7 +20,7 @@ import { learntPart, type Scene } from "./replay-inputs.ts";
  */
 export function forescalePolicy(
   scene: Scene,
-  outlook: (metric: string, timeMs: number) => LoadOutlook | undefined,
+  outlook: (metric: string, timeMs: number) => LoadForecast | undefined,
   onDecision: (decision: Decision) => void = () => {},
 ): Policy {
   const { workload, limits, span, metrics, capacity } = scene;

@@ -10,7 +10,7 @@ import { rivalOf, validate } from "../../api/validation/validate.ts";
 import type { HistoryStore } from "../../collect/metrics-api/history-store.ts";
 import type { PodRecord } from "../../collect/pods/pod-windows.ts";
 import type { Proposal } from "../../decide/select-proposal.ts";
-import type { Circumstances, StagedDecision } from "../../decide/steps/staged-recommender.ts";
+import type { ScalingConstraints, StagedDecision } from "../../decide/steps/staged-recommender.ts";
 import type { Applier } from "../../kube/client/apply.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import { isKubeError } from "../../kube/client/kube-error.ts";
@@ -69,7 +69,7 @@ export interface IhpaControllerOptions {
   readonly log: Log;
   readonly now: () => number;
   /** What steps towards a decision depend on, by the IHPA's key; where absent nothing holds them. */
-  readonly circumstances?: (key: string) => Omit<Circumstances, "stability"> | undefined;
+  readonly circumstances?: (key: string) => Omit<ScalingConstraints, "stability"> | undefined;
   /** Whom stability checkers are asked by. */
   readonly checks: Pick<StabilityChecks, "decision" | "forget">;
   /** Called when a workload's past has been read: its first decision waits for that. */

@@ -1,12 +1,12 @@
 import type { HorizontalPortraitStatus } from "../../api/kinds/horizontal-portrait.ts";
-import type { LoadOutlook } from "../../decide/demand/load-forecast.ts";
+import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
 
 /**
  * The forecast of a metric as a portrait's status shows it, on regular steps again up to where the portrait expires.
  *
  * @returns undefined where the status has no forecast of the metric, or does not say how far it reaches
  */
-export function restoredOutlook(status: HorizontalPortraitStatus, metric: string): LoadOutlook | undefined {
+export function restoredOutlook(status: HorizontalPortraitStatus, metric: string): LoadForecast | undefined {
   const published = status.forecast?.metrics?.find(({ name }) => name === metric);
   const endMs = Date.parse(status.portraitData?.expireTime ?? "");
   if (!published || published.points.length === 0 || Number.isNaN(endMs)) return undefined;

@@ -1,6 +1,6 @@
 import type { ReplicaProfile } from "../../api/kinds/replica-profile.ts";
 import { onlineGate, podStateLabel, standbyModeAnnotation, trafficAnnotation } from "../../api/labels.ts";
-import type { Circumstances } from "../../decide/steps/staged-recommender.ts";
+import type { ScalingConstraints } from "../../decide/steps/staged-recommender.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import type { Scale, ScaleTarget } from "../../kube/client/scale.ts";
 import type { Log } from "../../kube/log.ts";
@@ -47,7 +47,7 @@ export interface PodStatesOutcome {
   /** What programs outside failed to do; undefined where none is named. */
   readonly externalFaults?: readonly string[];
   /** What steps towards a decision depend on. */
-  readonly circumstances: Circumstances;
+  readonly circumstances: ScalingConstraints;
   /** Look again after this, whatever happens. */
   readonly recheckAfterMs?: number;
 }

@@ -3,7 +3,7 @@ import type { ReplicaProfile, ReplicaProfileStatus } from "../../api/kinds/repli
 import { ihpaLabel, standbyCondition } from "../../api/labels.ts";
 import { rivalProfileOf } from "../../api/validation/validate.ts";
 import { matches, parseSelector, type Selector } from "../../api/values/label-selector.ts";
-import type { Circumstances } from "../../decide/steps/staged-recommender.ts";
+import type { ScalingConstraints } from "../../decide/steps/staged-recommender.ts";
 import type { Applier } from "../../kube/client/apply.ts";
 import { isKubeError } from "../../kube/client/kube-error.ts";
 import { formatKey, type KubeObject, keyOf, parseKey, resourceOf } from "../../kube/client/resource.ts";
@@ -48,7 +48,7 @@ export class ReplicaProfileController {
   /** Since when replicas have been above the wish. */
   readonly #aboveSinceMs = new Map<string, number>();
   /** What was last seen of what steps depend on. */
-  readonly #circumstances = new Map<string, Circumstances>();
+  readonly #circumstances = new Map<string, ScalingConstraints>();
   /** Selectors of the profiles' targets; null where the target is not there or selects nothing. */
   readonly #selectors = new Map<string, Selector | null>();
 
@@ -107,7 +107,7 @@ export class ReplicaProfileController {
   }
 
   /** What steps towards a decision depend on, as last seen; undefined before the first look. */
-  circumstances(key: string): Circumstances | undefined {
+  circumstances(key: string): ScalingConstraints | undefined {
     return this.#circumstances.get(key);
   }
 

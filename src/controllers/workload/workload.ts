@@ -5,11 +5,11 @@ import { type CapacityModel, perPodTarget } from "../../capacity/linear.ts";
 import { type PodObject, type PodRecord, podGone, podSeen } from "../../collect/pods/pod-windows.ts";
 import type { DecisionTick } from "../../decide/decision.ts";
 import { createDemandPath } from "../../decide/demand/capacity-demand.ts";
-import type { LoadOutlook } from "../../decide/demand/load-forecast.ts";
-import type { DecisionPath, DecisionPathOptions, DecisionState } from "../../decide/recommender.ts";
+import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
+import type { Recommender, RecommenderOptions, RecommenderState } from "../../decide/recommender.ts";
 import {
-  type Circumstances,
   createStagedPath,
+  type ScalingConstraints,
   type StagedDecision,
   type StagedPath,
 } from "../../decide/steps/staged-recommender.ts";
@@ -49,14 +49,14 @@ export class Workload {
   readonly about: string;
   /** Spec and per-pod targets that the path was made for. */
   #madeFor = "";
-  #path: DecisionPath | undefined;
+  #path: Recommender | undefined;
   /** The path with the steps towards its decisions. */
   #staged: StagedPath | undefined;
   #records = new Map<string, PodRecord>();
   /** Start-ups that no decision has been told of yet, and the pods whose start-up one has. */
   #starts: number[] = [];
   readonly #told = new Set<string>();
-  readonly #outlooks = new Map<string, LoadOutlook>();
+  readonly #outlooks = new Map<string, LoadForecast>();
   readonly #histories = new Map<string, Series>();
   /** What each metric's name stood for when its past was taken in. */
   readonly #identities = new Map<string, string>();
@@ -126,7 +126,7 @@ export class Workload {
     return lived ?? this.#histories.get(metric);
   }
 
-  foretell(metric: string, outlook: LoadOutlook): void {
+  foretell(metric: string, outlook: LoadForecast): void {
     this.#outlooks.set(metric, outlook);
   }
 
@@ -218,7 +218,7 @@ export class Workload {
     requests: PodRequests | undefined,
     tick: Omit<DecisionTick, "startupSeconds">,
     { tickMs, syncSeconds }: DecideOptions,
-    circumstances?: Circumstances,
+    circumstances?: ScalingConstraints,
   ): StagedDecision | Obstacle {
     const metrics = metricsOf(ihpa);
     this.#adopt(metrics);
@@ -266,7 +266,7 @@ export class Workload {
     const lived = demand && demand === this.#demand ? this.#path?.history(demand.name) : undefined;
     if (demand && lived) histories.set(demand.name, lived);
     this.#demand = demand;
-    const options: DecisionPathOptions = {
+    const options: RecommenderOptions = {
       schedule: createSchedule(ihpa.spec),
       histories,
       outlook: (metric) => this.#outlooks.get(metric),
@@ -275,7 +275,7 @@ export class Workload {
       tickMs,
       syncSeconds,
       // After a step back of the clock only what holds no time goes on.
-      state: wentBack ? ({ starts: state?.starts ?? [], metrics: {} } satisfies DecisionState) : state,
+      state: wentBack ? ({ starts: state?.starts ?? [], metrics: {} } satisfies RecommenderState) : state,
     };
     this.#path = createDemandPath(ihpa.spec, options, demand);
     this.#staged = createStagedPath(ihpa.spec, this.#path, wentBack ? undefined : this.#staged?.staged());

@@ -3,8 +3,8 @@ import type { IntelligentHorizontalPodAutoscalerSpec } from "../../api/kinds/int
 import { type Demand, demandSeries } from "../../capacity/demand.ts";
 import type { Series } from "../../series/series.ts";
 import type { Decision, DecisionTick } from "../decision.ts";
-import { createDecisionPath, type DecisionPath, type DecisionPathOptions } from "../recommender.ts";
-import type { LoadOutlook } from "./load-forecast.ts";
+import { createDecisionPath, type Recommender, type RecommenderOptions } from "../recommender.ts";
+import type { LoadForecast } from "./load-forecast.ts";
 
 /**
  * A decision path whose pods follow from the loads by a learnt capacity: the loads become one metric in pods, of which a pod
@@ -14,9 +14,9 @@ import type { LoadOutlook } from "./load-forecast.ts";
  */
 export function createDemandPath(
   spec: IntelligentHorizontalPodAutoscalerSpec,
-  options: DecisionPathOptions,
+  options: RecommenderOptions,
   demand: Demand | undefined,
-): DecisionPath {
+): Recommender {
   if (demand === undefined) return createDecisionPath(spec, options);
   const { name, loads } = demand;
   const isOne = loads.length === 1;
@@ -34,7 +34,7 @@ export function createDemandPath(
   const joint = past();
   if (joint !== undefined && !histories.has(name)) histories.set(name, joint);
 
-  const inPods = new WeakMap<LoadOutlook, LoadOutlook>();
+  const inPods = new WeakMap<LoadForecast, LoadForecast>();
   const outlook = (metric: string, timeMs: number) => {
     const found = options.outlook?.(metric, timeMs);
     if (found === undefined || metric !== name || !isOne) return found; // several loads are foretold in pods already
@@ -102,7 +102,7 @@ function sizedBy(
 }
 
 /** A forecast of a load as one of pods: each quantile stays that quantile, as pods never fall with the load. */
-function outlookInPods(outlook: LoadOutlook, { pods }: Demand): LoadOutlook {
+function outlookInPods(outlook: LoadForecast, { pods }: Demand): LoadForecast {
   const { backtest } = outlook;
   const scale = backtest && backtest.load > 0 ? pods([backtest.load]) / backtest.load : undefined;
   return {

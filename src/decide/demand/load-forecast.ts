@@ -1,7 +1,7 @@
 import type { Backtest } from "../gate/accuracy-gate.ts";
 
 /** A forecast of a load, as the decision reads it; step `k` covers `[startMs + k·stepMs, startMs + (k + 1)·stepMs)`. */
-export interface LoadOutlook {
+export interface LoadForecast {
   readonly startMs: number;
   readonly stepMs: number;
   /** Ascending, each in (0, 1). */
@@ -18,7 +18,7 @@ export interface LoadOutlook {
  *
  * @returns undefined where the forecast does not reach over the whole stretch, or is not a number there
  */
-export function largestAhead(outlook: LoadOutlook, level: number, fromMs: number, toMs: number): number | undefined {
+export function largestAhead(outlook: LoadForecast, level: number, fromMs: number, toMs: number): number | undefined {
   let largest = Number.NEGATIVE_INFINITY;
   const reaches = walk(outlook, level, fromMs, toMs, (value) => {
     largest = Math.max(largest, value);
@@ -27,7 +27,7 @@ export function largestAhead(outlook: LoadOutlook, level: number, fromMs: number
 }
 
 /** The mean of the forecast's quantile over `[fromMs, toMs]`, read as by `largestAhead`. */
-export function meanAhead(outlook: LoadOutlook, level: number, fromMs: number, toMs: number): number | undefined {
+export function meanAhead(outlook: LoadForecast, level: number, fromMs: number, toMs: number): number | undefined {
   let [sum, weight] = [0, 0];
   const reaches = walk(outlook, level, fromMs, toMs, (value, overlapMs) => {
     sum += value * overlapMs;
@@ -38,7 +38,7 @@ export function meanAhead(outlook: LoadOutlook, level: number, fromMs: number, t
 
 /** Visits the steps that `[fromMs, toMs]` touches. @returns false where one has no value */
 function walk(
-  { startMs, stepMs, levels, quantiles }: LoadOutlook,
+  { startMs, stepMs, levels, quantiles }: LoadForecast,
   level: number,
   fromMs: number,
   toMs: number,

@@ -2,12 +2,12 @@ import type { Headroom } from "../../api/fields/prediction.ts";
 import type { Series } from "../../series/series.ts";
 import { type Burst, followBurst } from "../burst/burst.ts";
 import type { GateRules, Judgement } from "../gate/accuracy-gate.ts";
-import { ForecastJudge, type JudgeState } from "../gate/forecast-evaluator.ts";
+import { type EvaluatorState, ForecastEvaluator } from "../gate/forecast-evaluator.ts";
 import { rampRounds } from "../lead/lead.ts";
 import { LeadDemand, type LeadForecast } from "../lead/lead-demand.ts";
 import { ObjectivePrice } from "../price/objective.ts";
 import { cheapestPods, priceOfQuantile } from "../price/price.ts";
-import { type LoadOutlook, largestAhead } from "./load-forecast.ts";
+import { type LoadForecast, largestAhead } from "./load-forecast.ts";
 
 /** Steps for which a live value may be late before its source counts as silent. */
 const lateSteps = 3;
@@ -20,7 +20,7 @@ export const recoveryMs = 120_000;
 const wildFactor = 2;
 
 /** What one metric asks for at a tick, in pods. */
-export type MetricWish =
+export type MetricDemand =
   | {
       readonly kind: "Live";
       /** Demand observed, as a fraction of a pod where need be. */
@@ -29,7 +29,7 @@ export type MetricWish =
       readonly wanted: number;
       readonly method: LeadForecast["method"] | "Forecast";
       /** Whether the wish rests on more than the observed value and its margin. */
-      readonly isForetold: boolean;
+      readonly usesForecast: boolean;
       /** Whether a forecast gone wild was cut. */
       readonly isCut: boolean;
       /** Whether nothing was learnt as history, long enough, does not show what happens within minutes. */
@@ -61,7 +61,7 @@ export interface MetricTick {
   /** Pods that serve now. */
   readonly online: number;
   /** Gives the stored forecast. */
-  readonly outlook: () => LoadOutlook | undefined;
+  readonly outlook: () => LoadForecast | undefined;
   /** Whether the stored forecast is at hand anyway, and so judged at every tick; else it is asked for only where it is needed. */
   readonly hasOutlook: boolean;
   readonly mostReplicas: number;
@@ -72,7 +72,7 @@ export interface MetricState {
   readonly lastLiveMs?: number;
   readonly recoveringUntilMs?: number;
   readonly lastTotal?: number;
-  readonly judges?: { readonly learned: JudgeState; readonly stored: JudgeState };
+  readonly judges?: { readonly learned: EvaluatorState; readonly stored: EvaluatorState };
   readonly burst?: Burst;
 }
 
@@ -87,7 +87,7 @@ export interface MetricOptions {
 }
 
 /** One metric's way from live values and history to the pods that it asks for. */
-export class MetricPath {
+export class MetricRecommender {
   readonly name: string;
   /** Pods that one unit of the metric needs. */
   readonly podsPerUnit: number;
@@ -103,7 +103,7 @@ export class MetricPath {
   private zeroSinceMs = Number.NaN;
   private lastTotal: number | undefined;
   /** Judges what is learnt of the next minutes, and the stored forecast of the next hours. */
-  private readonly judges: { readonly learned: ForecastJudge; readonly stored: ForecastJudge };
+  private readonly judges: { readonly learned: ForecastEvaluator; readonly stored: ForecastEvaluator };
   private readonly watchesBursts: boolean;
   private burst: Burst | undefined;
 
@@ -122,8 +122,8 @@ export class MetricPath {
     this.recoveringUntilMs = state.recoveringUntilMs ?? Number.NEGATIVE_INFINITY;
     this.lastTotal = state.lastTotal;
     this.judges = {
-      learned: new ForecastJudge(gate, this.level, state.judges?.learned),
-      stored: new ForecastJudge(gate, this.level, state.judges?.stored),
+      learned: new ForecastEvaluator(gate, this.level, state.judges?.learned),
+      stored: new ForecastEvaluator(gate, this.level, state.judges?.stored),
     };
     this.watchesBursts = watchesBursts;
     this.burst = state.burst;
@@ -167,7 +167,7 @@ export class MetricPath {
     return Number.isNaN(this.usualPods) ? 0 : rampRounds(wholePods(this.usualPods), wholePods(this.demand.highest()));
   }
 
-  wish(tick: MetricTick): MetricWish {
+  wish(tick: MetricTick): MetricDemand {
     const { timeMs } = tick;
     const pods = tick.value * this.podsPerUnit;
     const lateMs = lateSteps * this.demand.stepMs;
@@ -193,14 +193,14 @@ export class MetricPath {
     return timeMs - this.zeroSinceMs >= recoveryMs;
   }
 
-  private live(tick: MetricTick): MetricWish {
+  private live(tick: MetricTick): MetricDemand {
     const { observed, judges } = this;
     const least = wholePods(observed);
     const forecast = this.demand.forecast(tick.timeMs, tick.leadMs, tick.lagMs);
     const band = this.judgeWhatCame(tick, forecast);
     const judge = forecast?.method === "Learned" ? judges.learned : judges.stored;
     let wanted = least;
-    let method: Extract<MetricWish, { kind: "Live" }>["method"] = "Margin";
+    let method: Extract<MetricDemand, { kind: "Live" }>["method"] = "Margin";
     if (forecast !== undefined) {
       this.usualPods = forecast.meanPods;
       const price = this.priceAt(tick, forecast);
@@ -218,13 +218,13 @@ export class MetricPath {
       method = "Forecast";
     }
     const limit = Math.max(least, wholePods(wildFactor * this.demand.highest()));
-    const isForetold = method !== "Margin" || stored !== undefined;
+    const usesForecast = method !== "Margin" || stored !== undefined;
     return {
       kind: "Live",
       observed,
       wanted: Math.min(wanted, limit),
       method,
-      isForetold,
+      usesForecast,
       isCut: wanted > limit || (method === "Forecast" && stored !== undefined && stored.isCut),
       isCoarse: forecast?.isCoarse ?? false,
       judgement: judge.judgement(tick.timeMs),
@@ -249,11 +249,11 @@ export class MetricPath {
     const toMs = timeMs + recent.shape.lead * recent.grid.stepMs;
     if (forecast?.method === "Learned") {
       learned.learn(this.demand.backtest, 1);
-      learned.foretellLargest(forecast.demand, timeMs, toMs);
+      learned.recordLargest(forecast.demand, timeMs, toMs);
     }
     if (outlook !== undefined) {
       stored.learn(outlook.backtest, this.podsPerUnit);
-      stored.foretellMean(outlook, this.podsPerUnit, timeMs, toMs);
+      stored.recordMean(outlook, this.podsPerUnit, timeMs, toMs);
     }
     return band;
   }
@@ -269,7 +269,7 @@ export class MetricPath {
     return found && wholePods(this.observed + found.growth);
   }
 
-  private silent(tick: MetricTick, silentMs: number): MetricWish {
+  private silent(tick: MetricTick, silentMs: number): MetricDemand {
     const stored = this.storedPods(tick);
     const held = this.lastTotal;
     if (held === undefined || !(silentMs < holdMs + decayMs))

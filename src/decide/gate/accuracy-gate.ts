@@ -1,7 +1,7 @@
 import type { Prediction } from "../../api/fields/prediction.ts";
 import { parseDuration } from "../../api/values/duration.ts";
-import { Drift } from "./accuracy-gate-drift.ts";
-import { RollingSums, type Sums } from "./accuracy-gate-sums.ts";
+import { Drift } from "./drift.ts";
+import { RollingSums, type Sums } from "./rolling-sums.ts";
 
 /** When a forecast is dropped: from `spec.prediction.accuracyGate`. */
 export interface GateRules {

@@ -1,21 +1,21 @@
 import { isBelowEarlierDays } from "../burst/earlier-days.ts";
-import { type LoadOutlook, meanAhead } from "../demand/load-forecast.ts";
+import { type LoadForecast, meanAhead } from "../demand/load-forecast.ts";
 import type { Known } from "../lead/lead-demand.ts";
-import { surpriseAt } from "../lead/residual-tail.ts";
+import { residualAt } from "../lead/residual-tail.ts";
 import type { DemandDistribution } from "../price/price.ts";
 import { AccuracyGate, type Backtest, type GateRules, type GateState, type Judgement } from "./accuracy-gate.ts";
-import { ForetoldLedger, type Grid } from "./accuracy-gate-ledger.ts";
+import { ForecastLedger, type Grid } from "./forecast-ledger.ts";
 
-export type JudgeState = GateState;
+export type EvaluatorState = GateState;
 
 /** One forecast under judgement: what it foretold at the lead, what came, and the gate's verdict. */
-export class ForecastJudge {
+export class ForecastEvaluator {
   private readonly gate: AccuracyGate;
-  private readonly ledger = new ForetoldLedger();
+  private readonly ledger = new ForecastLedger();
   private readonly level: number;
   private learnt: Backtest | undefined;
 
-  constructor(rules: GateRules, level: number, state?: JudgeState) {
+  constructor(rules: GateRules, level: number, state?: EvaluatorState) {
     this.gate = new AccuracyGate(rules, level, state);
     this.level = level;
   }
@@ -43,8 +43,8 @@ export class ForecastJudge {
   }
 
   /** Remembers what a distribution says of the largest demand over a stretch. */
-  foretellLargest({ base, scale, tail }: DemandDistribution, fromMs: number, toMs: number): void {
-    const at = (level: number) => Math.max(0, base + scale * surpriseAt(tail, level));
+  recordLargest({ base, scale, tail }: DemandDistribution, fromMs: number, toMs: number): void {
+    const at = (level: number) => Math.max(0, base + scale * residualAt(tail, level));
     this.ledger.add({ fromMs, toMs, of: "Largest", middle: at(0.5), upper: at(this.level) });
   }
 
@@ -52,7 +52,7 @@ export class ForecastJudge {
    * Remembers what a stored forecast says of the mean load over a stretch. Its steps are means, so their largest could only be
    * compared with a smoother load than the one that comes.
    */
-  foretellMean(outlook: LoadOutlook, podsPerUnit: number, fromMs: number, toMs: number): void {
+  recordMean(outlook: LoadForecast, podsPerUnit: number, fromMs: number, toMs: number): void {
     const middle = meanAhead(outlook, 0.5, fromMs, toMs);
     const upper = meanAhead(outlook, this.level, fromMs, toMs);
     if (middle === undefined || upper === undefined) return;
@@ -77,7 +77,7 @@ export class ForecastJudge {
     return this.gate.judgement(timeMs);
   }
 
-  state(): JudgeState {
+  state(): EvaluatorState {
     return this.gate.state();
   }
 }

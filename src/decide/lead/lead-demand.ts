@@ -4,12 +4,12 @@ import { rareSeverity } from "../burst/burst-threshold.ts";
 import { LoadMemory } from "../demand/load-memory.ts";
 import { asSeenLive, NoiseFilter } from "../demand/metric-noise.ts";
 import type { Backtest } from "../gate/accuracy-gate.ts";
-import type { Grid } from "../gate/accuracy-gate-ledger.ts";
+import type { Grid } from "../gate/forecast-ledger.ts";
 import type { DemandDistribution } from "../price/price.ts";
 import { featureCount, type LeadShape, lagPoints, leadShape, readFeatures } from "./lead-features.ts";
 import { fitLead, type KnownLoad, type LeadFit, outlookAt } from "./lead-fit.ts";
 import { LiveStatistics } from "./load-statistics.ts";
-import { exponentialTail, type Tail, tailOf } from "./residual-tail.ts";
+import { exponentialTail, type ResidualTail, residualTailOf } from "./residual-tail.ts";
 
 /** How the largest demand over the lead was foretold. */
 export interface LeadForecast {
@@ -253,7 +253,7 @@ export class LeadDemand {
 }
 
 interface Margin {
-  readonly tail: Tail;
+  readonly tail: ResidualTail;
   readonly meanLoad: number;
   readonly meanPods: number;
 }
@@ -282,5 +282,5 @@ function learnMargin(
     for (let k = i; k <= i + shape.lead; k++) largest = Math.max(largest, values[k]);
     rises.push((largest - values[from]) / Math.max(values[from], meanLoad / 10, 1e-9));
   }
-  return { tail: tailOf(Float64Array.from(rises)), meanLoad, meanPods };
+  return { tail: residualTailOf(Float64Array.from(rises)), meanLoad, meanPods };
 }

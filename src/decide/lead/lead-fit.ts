@@ -1,7 +1,7 @@
 import type { Backtest } from "../gate/accuracy-gate.ts";
 import { baseFeatures, Feature, featureCount, type LeadShape, readFeatures, scaleFeatures } from "./lead-features.ts";
 import { tableOfStatistics } from "./load-statistics.ts";
-import { surpriseAt, type Tail, tailOf } from "./residual-tail.ts";
+import { type ResidualTail, residualAt, residualTailOf } from "./residual-tail.ts";
 
 /** The conditional distribution of the largest demand over the lead, learnt from the past: `base + scale · e`, e of known tail. */
 export interface LeadFit {
@@ -9,7 +9,7 @@ export interface LeadFit {
   readonly scale: Float64Array; // a weight for each of `scaleFeatures`, none negative
   /** Added to the scale, pods: a load that never surprised may still do so. */
   readonly scaleFloor: number;
-  readonly tail: Tail;
+  readonly tail: ResidualTail;
   /** Mean demand, and mean of the pods that a clairvoyant would have run: what a pod more costs is measured by it. */
   readonly meanLoad: number;
   readonly meanPods: number;
@@ -48,7 +48,7 @@ export interface KnownLoad {
  * Fits base, scale and tail on the last seven days that are known.
  *
  * **Source**: our own recipe. Base: ridge least squares of the rise M − x without intercept.
- * Scale: non-negative least squares of |M − b|, reweighted by its own fit. Tail: the empirical one of (M − b)/s.
+ * Scale: non-negative least squares of |M − b|, reweighted by its own fit. ResidualTail: the empirical one of (M − b)/s.
  * **Cost**: O(rows · features²), some ten milliseconds for seven days of 15-second points.
  *
  * @returns undefined where less than a day of rows is left to learn from
@@ -94,7 +94,7 @@ export function fitLead(load: KnownLoad, shape: LeadShape): LeadFit | undefined 
     (_, k) => dot(rows, k * featureCount, scaleFeatures, scale) + scaleFloor,
   );
   for (let k = 0; k < count; k++) surprise[k] /= scales[k];
-  const tail = tailOf(surprise);
+  const tail = residualTailOf(surprise);
 
   let pods = 0;
   for (let i = week; i < length; i++) {
@@ -102,7 +102,7 @@ export function fitLead(load: KnownLoad, shape: LeadShape): LeadFit | undefined 
     pods += Math.max(1, Math.ceil(truth.largest[ahead]));
   }
   const meanPods = pods / Math.max(1, length - week);
-  const backtest = backtestOf(largest, dayBefore, surprise, scales, surpriseAt(tail, 0.5));
+  const backtest = backtestOf(largest, dayBefore, surprise, scales, residualAt(tail, 0.5));
   return { base, scale, scaleFloor, tail, meanLoad, meanPods, rows: count, backtest };
 }
 

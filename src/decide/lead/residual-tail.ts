@@ -1,17 +1,17 @@
 /** How often a surprise, in units of its scale, was larger than `e`: the empirical tail, continued exponentially beyond the largest seen. */
-export interface Tail {
+export interface ResidualTail {
   /** Surprises seen, ascending; never empty. */
   readonly surprises: Float64Array;
 }
 
 /** @param surprises in units of their scale, in any order; at least one, none NaN */
-export function tailOf(surprises: Float64Array): Tail {
+export function residualTailOf(surprises: Float64Array): ResidualTail {
   if (surprises.length === 0) throw new RangeError("a tail needs at least one surprise");
   return { surprises: surprises.toSorted() };
 }
 
 /** The probability, in (0, 1], of a surprise above `e`: falls as `e` rises. n surprises leave 1/(n + 1) for what was never seen. */
-export function exceedance(tail: Tail, e: number): number {
+export function exceedance(tail: ResidualTail, e: number): number {
   const { surprises } = tail;
   const n = surprises.length;
   const largest = surprises[n - 1];
@@ -26,11 +26,11 @@ export function exceedance(tail: Tail, e: number): number {
 }
 
 /** The surprise that a share `level` of those seen did not exceed. */
-export function surpriseAt({ surprises }: Tail, level: number): number {
+export function residualAt({ surprises }: ResidualTail, level: number): number {
   return surprises[Math.min(surprises.length - 1, Math.max(0, Math.ceil(level * surprises.length) - 1))];
 }
 
 /** The tail of a load whose surprises are not known yet: exponential, its mean the unit. */
-export const exponentialTail: Tail = {
+export const exponentialTail: ResidualTail = {
   surprises: Float64Array.from({ length: 200 }, (_, k) => -Math.log(1 - (k + 0.5) / 200)),
 };

@@ -2,7 +2,7 @@ import type { LeadForecast } from "../lead/lead-demand.ts";
 import type { LeadShape } from "../lead/lead-features.ts";
 import type { KnownLoad } from "../lead/lead-fit.ts";
 import { priceOfQuantile } from "./price.ts";
-import { ShadowPolicies } from "./price-simulation.ts";
+import { PriceSimulation } from "./price-simulation.ts";
 
 /** Prices compared: half an octave or two around the one that the share alone would set, as a bad day tells little of the next. */
 const factors = [0.5, Math.SQRT1_2, 1, Math.SQRT2];
@@ -25,7 +25,7 @@ const rememberedDays = 28;
 export class ObjectivePrice {
   private readonly share: number;
   private readonly prices: readonly number[];
-  private shadows: ShadowPolicies | undefined;
+  private shadows: PriceSimulation | undefined;
   private shape: LeadShape | undefined;
   private chosen: number;
   private chosenMs = Number.NEGATIVE_INFINITY;
@@ -55,7 +55,7 @@ export class ObjectivePrice {
     const { shape } = forecast;
     if (forecast.method !== "Learned") return this.chosen;
     if (this.shadows === undefined || shape.lead !== this.shape?.lead || shape.lag !== this.shape?.lag) {
-      this.shadows = ShadowPolicies.replay(this.prices, known(), shape, mostReplicas);
+      this.shadows = PriceSimulation.replay(this.prices, known(), shape, mostReplicas);
       this.shape = shape;
       this.serving = [];
       this.chosenMs = Number.NEGATIVE_INFINITY;

@@ -11,7 +11,7 @@ const bucketsPerDay = 24;
  * Policies that run beside the real one without acting, one for each price: how often would each have lacked pods?
  * A shadow wants what its price buys, goes up at once and down late as the real one does, and its pods serve a lead later.
  */
-export class ShadowPolicies {
+export class PriceSimulation {
   readonly prices: readonly number[];
   private readonly shape: LeadShape;
   private readonly mostReplicas: number;
@@ -66,8 +66,8 @@ export class ShadowPolicies {
    *
    * @returns the shadows as they are at the end of what is known
    */
-  static replay(prices: readonly number[], load: KnownLoad, shape: LeadShape, mostReplicas: number): ShadowPolicies {
-    const policies = new ShadowPolicies(prices, shape, mostReplicas);
+  static replay(prices: readonly number[], load: KnownLoad, shape: LeadShape, mostReplicas: number): PriceSimulation {
+    const policies = new PriceSimulation(prices, shape, mostReplicas);
     const { values, length, start, fine } = load;
     const { day, lag } = shape;
     const table = tableOfStatistics(load.seen ?? values, length, start, shape, 0);

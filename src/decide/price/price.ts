@@ -1,10 +1,10 @@
-import { exceedance, type Tail } from "../lead/residual-tail.ts";
+import { exceedance, type ResidualTail } from "../lead/residual-tail.ts";
 
 /** What is known of the largest demand over the lead, in pods: `base + scale · e`, with e's tail. */
 export interface DemandDistribution {
   readonly base: number;
   readonly scale: number;
-  readonly tail: Tail;
+  readonly tail: ResidualTail;
 }
 
 /**

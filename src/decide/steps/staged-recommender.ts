@@ -3,12 +3,12 @@ import { createHotPool } from "../../portrait/hot-pool.ts";
 import { createSchedule } from "../../portrait/schedule.ts";
 import type { StabilityDecision } from "../../stability/stability.ts";
 import type { Decision, DecisionTick } from "../decision.ts";
-import type { DecisionPath } from "../recommender.ts";
+import type { Recommender } from "../recommender.ts";
 import type { GrayStep } from "./gray.ts";
 import { inService, type PodNumbers, type StagedState, stageReplicas } from "./staged-replicas.ts";
 
 /** What the decision alone does not see. */
-export interface Circumstances {
+export interface ScalingConstraints {
   /** Whether the workload's pods are being replaced by those of another spec. */
   readonly rolloutRunning?: boolean;
   /** How many pods may be not ready on purpose; undefined where nothing limits it. */
@@ -28,7 +28,7 @@ export interface StagedDecision extends Decision {
 
 export interface StagedPath {
   /** Decides one tick. @throws RangeError for a tick that is not after the one before */
-  decide(tick: DecisionTick, circumstances?: Circumstances): StagedDecision;
+  decide(tick: DecisionTick, circumstances?: ScalingConstraints): StagedDecision;
   /** What goes on where the path is made anew. */
   staged(): StagedState | undefined;
 }
@@ -43,7 +43,7 @@ export interface StagedPath {
  */
 export function createStagedPath(
   spec: IntelligentHorizontalPodAutoscalerSpec,
-  path: Pick<DecisionPath, "decide">,
+  path: Pick<Recommender, "decide">,
   before?: StagedState,
 ): StagedPath {
   const pool = createHotPool(spec.standby);

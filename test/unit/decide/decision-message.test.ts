@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { DecisionReason } from "../../../src/decide/decision.ts";
 import { decisionReasons } from "../../../src/decide/decision.ts";
 import { explain, type Grounds } from "../../../src/decide/decision-message.ts";
-import type { MetricWish } from "../../../src/decide/demand/metric-demand.ts";
+import type { MetricDemand } from "../../../src/decide/demand/metric-demand.ts";
 
 function said(
   reason: DecisionReason,
@@ -52,12 +52,12 @@ describe("a decision's sentence", () => {
       observed: 6.5,
       wanted: 8,
       method: "Learned",
-      isForetold: true,
+      usesForecast: true,
       isCut: false,
       judgement: { isTrusted: true, reason: "Accurate", message: "" },
       burst: undefined,
       silentMs: 0,
-    } as unknown as Extract<MetricWish, { kind: "Live" }>;
+    } as unknown as Extract<MetricDemand, { kind: "Live" }>;
     const of = (reason: DecisionReason, wanted: number, silentMs: number) =>
       said(reason, 8, 8, false, { wanted, wishes: new Map([["load", { ...live, silentMs }]]) });
     expect(of("Predicted", 8, 0)).toMatch(/^8 pods: load needs 6.5 now; /);
@@ -72,7 +72,7 @@ describe("a decision's sentence", () => {
     { observed: 1234.2, shown: "1234.2" },
     { observed: 0, shown: "0" },
   ])("shows a demand of $observed as one that needs as many pods: $shown", ({ observed, shown }) => {
-    const live = { kind: "Live", observed, wanted: 16, method: "Learned", silentMs: 0 } as unknown as MetricWish;
+    const live = { kind: "Live", observed, wanted: 16, method: "Learned", silentMs: 0 } as unknown as MetricDemand;
     const wishes = new Map([["load", live]]);
     expect(said("Predicted", 16, 16, false, { wanted: 16, wishes })).toContain(`load needs ${shown} now`);
   });

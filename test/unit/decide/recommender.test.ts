@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { LoadOutlook } from "../../../src/decide/demand/load-forecast.ts";
+import type { LoadForecast } from "../../../src/decide/demand/load-forecast.ts";
 import { rampRounds } from "../../../src/decide/lead/lead.ts";
 import { createDecisionPath } from "../../../src/decide/recommender.ts";
 import { createOutlooks } from "../../../src/portrait/outlook.ts";
@@ -9,7 +9,7 @@ import { dayMs, demandAt, generator, historyOf, nowMs, play, specOf, tickMs, val
 
 const history = historyOf(demandAt, 7, 60_000);
 const learned = new Map([["load", history]]);
-const outlookOf = (value: number): LoadOutlook => ({
+const outlookOf = (value: number): LoadForecast => ({
   startMs: nowMs - dayMs,
   stepMs: 3_600_000,
   levels: [0.5, 0.98],

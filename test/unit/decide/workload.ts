@@ -1,6 +1,6 @@
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Decision, DecisionTick } from "../../../src/decide/decision.ts";
-import { createDecisionPath, type DecisionPathOptions } from "../../../src/decide/recommender.ts";
+import { createDecisionPath, type RecommenderOptions } from "../../../src/decide/recommender.ts";
 import { createSchedule } from "../../../src/portrait/schedule.ts";
 import type { Series } from "../../../src/series/series.ts";
 
@@ -71,7 +71,7 @@ export interface Played {
 /** Plays ticks in a loop that is closed: the pods wanted at a tick are those present at the next. */
 export function play(
   spec: Spec,
-  options: Omit<DecisionPathOptions, "schedule">,
+  options: Omit<RecommenderOptions, "schedule">,
   values: readonly (number | null)[],
   { start = 1, startMs = nowMs, everyMs = tickMs, tick = {} as Partial<DecisionTick> } = {},
 ): Played[] {

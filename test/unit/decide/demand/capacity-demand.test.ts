@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Demand } from "../../../../src/capacity/demand.ts";
 import { createDemandPath } from "../../../../src/decide/demand/capacity-demand.ts";
-import type { LoadOutlook } from "../../../../src/decide/demand/load-forecast.ts";
+import type { LoadForecast } from "../../../../src/decide/demand/load-forecast.ts";
 import { createDecisionPath } from "../../../../src/decide/recommender.ts";
 import { createSchedule } from "../../../../src/portrait/schedule.ts";
 import { dayMs, demandAt, historyOf, nowMs, specOf, tickMs } from "../workload.ts";
@@ -45,7 +45,7 @@ describe("one load", () => {
   });
 
   test("a forecast in the load's unit is read in pods", () => {
-    const outlook: LoadOutlook = {
+    const outlook: LoadForecast = {
       startMs: nowMs - dayMs,
       stepMs: 3_600_000,
       levels: [0.5, 0.98],

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isBelowEarlierDays } from "../../../../src/decide/burst/earlier-days.ts";
-import type { LoadOutlook } from "../../../../src/decide/demand/load-forecast.ts";
+import type { LoadForecast } from "../../../../src/decide/demand/load-forecast.ts";
 import { AccuracyGate, gateRules, type Outcome } from "../../../../src/decide/gate/accuracy-gate.ts";
-import { Drift } from "../../../../src/decide/gate/accuracy-gate-drift.ts";
-import { ForetoldLedger } from "../../../../src/decide/gate/accuracy-gate-ledger.ts";
+import { Drift } from "../../../../src/decide/gate/drift.ts";
+import { ForecastLedger } from "../../../../src/decide/gate/forecast-ledger.ts";
 import { leadShape } from "../../../../src/decide/lead/lead-features.ts";
 import { dayMs, demandAt, generator, historyOf, nowMs, play, specOf, tickMs, valuesOf } from "../workload.ts";
 
@@ -249,7 +249,7 @@ describe("the ledger", () => {
   const values = Float64Array.from({ length: 3 * 96 }, (_, i) => (i % 96) + (i >= 192 ? 5 : 0));
   const grid = { values, start: 0, length: values.length, originMs: nowMs, stepMs: 900_000 };
   const foretold = (of: "Largest" | "Mean") => {
-    const ledger = new ForetoldLedger();
+    const ledger = new ForecastLedger();
     const at = (point: number) => nowMs + point * 900_000;
     ledger.add({ fromMs: at(210), toMs: at(214), of, middle: 20, upper: 30 });
     ledger.add({ fromMs: at(214), toMs: at(218), of, middle: 21, upper: 31 });
@@ -274,7 +274,7 @@ describe("the ledger", () => {
 
 describe("in the decision path", () => {
   const hourly = historyOf(demandAt, 28, hourMs); // too coarse to learn the next minutes from
-  const outlookOf = (factor: number, backtestOf?: LoadOutlook["backtest"]): LoadOutlook => {
+  const outlookOf = (factor: number, backtestOf?: LoadForecast["backtest"]): LoadForecast => {
     const steps = 144;
     const mean = Float64Array.from({ length: steps }, (_, k) => factor * demandAt(nowMs + (k + 0.5) * 300_000));
     return {

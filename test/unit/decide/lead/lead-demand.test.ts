@@ -4,7 +4,7 @@ import { LoadMemory } from "../../../../src/decide/demand/load-memory.ts";
 import { LeadDemand } from "../../../../src/decide/lead/lead-demand.ts";
 import { featureCount, leadShape, readFeatures } from "../../../../src/decide/lead/lead-features.ts";
 import { LiveStatistics, tableOfStatistics, trailingPeaks } from "../../../../src/decide/lead/load-statistics.ts";
-import { exceedance, exponentialTail, tailOf } from "../../../../src/decide/lead/residual-tail.ts";
+import { exceedance, exponentialTail, residualTailOf } from "../../../../src/decide/lead/residual-tail.ts";
 import { cheapestPods, priceOfQuantile } from "../../../../src/decide/price/price.ts";
 import { dayMs, demandAt, generator, historyOf, nowMs, tickMs } from "../workload.ts";
 
@@ -65,7 +65,7 @@ describe("the tail", () => {
         fc.double({ min: -20, max: 100, noNaN: true }),
         fc.double({ min: 0, max: 50, noNaN: true }),
         (of, e, more) => {
-          const tail = tailOf(Float64Array.from(of));
+          const tail = residualTailOf(Float64Array.from(of));
           const here = exceedance(tail, e);
           expect(here).toBeGreaterThanOrEqual(0);
           expect(here).toBeLessThanOrEqual(1);
@@ -80,7 +80,7 @@ describe("the tail", () => {
     { name: "at the largest only the unseen is left", e: 4, is: 0.2 },
     { name: "beyond it decays by 0.3 of the largest", e: 4 + 1.2, is: 0.2 / Math.E },
   ])("$name", ({ e, is }) => {
-    expect(exceedance(tailOf(Float64Array.of(4, 1, 3, 2)), e)).toBeCloseTo(is, 12);
+    expect(exceedance(residualTailOf(Float64Array.of(4, 1, 3, 2)), e)).toBeCloseTo(is, 12);
   });
 });
 

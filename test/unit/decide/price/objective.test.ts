@@ -3,7 +3,7 @@ import { LeadDemand } from "../../../../src/decide/lead/lead-demand.ts";
 import { leadShape } from "../../../../src/decide/lead/lead-features.ts";
 import { exponentialTail } from "../../../../src/decide/lead/residual-tail.ts";
 import { ObjectivePrice } from "../../../../src/decide/price/objective.ts";
-import { ShadowPolicies } from "../../../../src/decide/price/price-simulation.ts";
+import { PriceSimulation } from "../../../../src/decide/price/price-simulation.ts";
 import { demandAt, generator, historyOf, nowMs, tickMs } from "../workload.ts";
 
 /** Bursts of any height at moments that nothing foretells. */
@@ -18,7 +18,7 @@ describe("shadow policies", () => {
   const shape = leadShape(tickMs, 60_000, 30_000);
 
   test("a rise is served a lead later: the ticks until then are short", () => {
-    const shadows = new ShadowPolicies([1e-6], shape, 100);
+    const shadows = new PriceSimulation([1e-6], shape, 100);
     const calm = { base: 0, scale: 1e-6, tail: exponentialTail };
     const demand = [...new Array(100).fill(10), ...new Array(100).fill(20)];
     for (const load of demand) shadows.step(calm, 10, load);
@@ -32,7 +32,7 @@ describe("shadow policies", () => {
     const demand = new LeadDemand(nowMs, tickMs);
     demand.learn(historyOf(bursty, 7, 60_000), 1, nowMs);
     demand.forecast(nowMs, 60_000, 30_000);
-    const shares = ShadowPolicies.replay(prices, demand.known(), shape, 100).shortShares();
+    const shares = PriceSimulation.replay(prices, demand.known(), shape, 100).shortShares();
     expect(shares[0]).toBeGreaterThan(shares[4]);
     for (let j = 1; j < prices.length; j++) expect(shares[j]).toBeLessThanOrEqual(shares[j - 1] + 0.001);
   });

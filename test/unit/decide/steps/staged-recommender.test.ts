@@ -4,7 +4,7 @@ import type {
   IntelligentHorizontalPodAutoscalerSpec,
 } from "../../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { createDecisionPath } from "../../../../src/decide/recommender.ts";
-import { type Circumstances, createStagedPath } from "../../../../src/decide/steps/staged-recommender.ts";
+import { createStagedPath, type ScalingConstraints } from "../../../../src/decide/steps/staged-recommender.ts";
 import { createSchedule } from "../../../../src/portrait/schedule.ts";
 import { nowMs, specOf } from "../workload.ts";
 
@@ -23,7 +23,7 @@ const down = {
 };
 const none = new Map<string, number>();
 
-interface Tick extends Circumstances {
+interface Tick extends ScalingConstraints {
   readonly load?: number | null;
   readonly proposed?: number;
   /** Whether the HPA and the pods follow before the next tick. */

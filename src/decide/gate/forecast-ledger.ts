@@ -2,7 +2,7 @@ import type { Points } from "../burst/burst-threshold.ts";
 import type { Outcome } from "./accuracy-gate.ts";
 
 /** Something that was foretold about a stretch of the load. */
-export interface Foretold {
+export interface IssuedForecast {
   /** The stretch, ends included: milliseconds since the Unix epoch. */
   readonly fromMs: number;
   readonly toMs: number;
@@ -21,10 +21,10 @@ export interface Grid extends Points {
 const dayMs = 86_400_000;
 
 /** Keeps what was foretold until it is known what came. */
-export class ForetoldLedger {
-  private pending: Foretold[] = [];
+export class ForecastLedger {
+  private pending: IssuedForecast[] = [];
 
-  add(foretold: Foretold): void {
+  add(foretold: IssuedForecast): void {
     this.pending.push(foretold);
   }
 
@@ -51,7 +51,12 @@ export class ForetoldLedger {
 }
 
 /** NaN where any of it lies outside what is known. */
-function loadOver({ values, start, length, originMs, stepMs }: Grid, fromMs: number, toMs: number, of: Foretold["of"]) {
+function loadOver(
+  { values, start, length, originMs, stepMs }: Grid,
+  fromMs: number,
+  toMs: number,
+  of: IssuedForecast["of"],
+) {
   const from = Math.round((fromMs - originMs) / stepMs);
   const to = Math.round((toMs - originMs) / stepMs);
   if (from < start || to >= length || to < from) return Number.NaN;
