@@ -7,8 +7,7 @@
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { readManifest } from "../src/api/validation/read-manifest.ts";
 import { loadAt } from "../src/backtest/replay/load.ts";
-import { createDecisionPath } from "../src/decide/recommender.ts";
-import { createSchedule } from "../src/portrait/schedule.ts";
+import { createRecommender } from "../src/decide/recommender.ts";
 import { seededRandom } from "../src/series/seeded-random.ts";
 import { before, dayMs, departureRate } from "./figures/departures.ts";
 
@@ -57,8 +56,7 @@ function inject(seed: number): Injected[] {
 
 /** Moments at which a burst begins to be proposed, by the time of the value that showed it, and how long each was. */
 function play(bursts: readonly Injected[]): { fromMs: number; toMs: number }[] {
-  const path = createDecisionPath(spec, {
-    schedule: createSchedule(spec),
+  const recommender = createRecommender(spec, {
     histories: new Map([["load", before(load, replayFromMs)]]),
     tickMs,
   });
@@ -68,7 +66,7 @@ function play(bursts: readonly Injected[]): { fromMs: number; toMs: number }[] {
   for (let timeMs = replayFromMs; timeMs < endMs; timeMs += tickMs) {
     const shownMs = timeMs - lagMs;
     const factor = bursts.find(({ fromMs, toMs }) => shownMs >= fromMs && shownMs < toMs)?.factor ?? 1;
-    const { total, proposals } = path.decide({
+    const { total, proposals } = recommender.decide({
       timeMs,
       loads: new Map([["load", loadAt(load, shownMs) * factor]]),
       lagMs,

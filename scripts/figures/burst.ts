@@ -7,8 +7,7 @@ import { gateRules } from "../../src/decide/gate/accuracy-gate.ts";
 import { ForecastEvaluator } from "../../src/decide/gate/forecast-evaluator.ts";
 import { LeadDemand } from "../../src/decide/lead/lead-demand.ts";
 import type { LeadShape } from "../../src/decide/lead/lead-features.ts";
-import { createDecisionPath } from "../../src/decide/recommender.ts";
-import { createSchedule } from "../../src/portrait/schedule.ts";
+import { createRecommender } from "../../src/decide/recommender.ts";
 import { before, departureRate, hourMs, minuteMs } from "./departures.ts";
 import { type Colour, legend, picture, plot, round, stroke, times } from "./picture.ts";
 import { ihpaOf, leadSeconds, metric, podCarries } from "./workload.ts";
@@ -33,8 +32,7 @@ function wanted(providers: readonly string[]): { readonly pods: Float64Array; re
   const { spec } = ihpaOf(String(100 * level), (text) =>
     text.replace(/portraitProviders:[\s\S]*/, `portraitProviders:\n${listed.join("")}`),
   );
-  const path = createDecisionPath(spec, {
-    schedule: createSchedule(spec),
+  const recommender = createRecommender(spec, {
     histories: new Map([[metric, before(load, beginsMs)]]),
     tickMs,
   });
@@ -42,7 +40,7 @@ function wanted(providers: readonly string[]): { readonly pods: Float64Array; re
   let burstTicks = 0;
   const pods = Float64Array.from({ length: ticks }, (_, k) => {
     const timeMs = beginsMs + k * tickMs;
-    const { total, proposals } = path.decide({
+    const { total, proposals } = recommender.decide({
       timeMs,
       loads: new Map([[metric, seenAt(timeMs)]]),
       lagMs,

@@ -8,7 +8,7 @@ import { markup } from "../../src/backtest/report/markup.ts";
 import { lagMs, tickMs } from "../../src/backtest/workload.ts";
 import { perPodTarget } from "../../src/capacity/linear.ts";
 import type { Decision } from "../../src/decide/decision.ts";
-import { createDecisionPath } from "../../src/decide/recommender.ts";
+import { createRecommender } from "../../src/decide/recommender.ts";
 import { createOutlooks } from "../../src/portrait/outlook.ts";
 import { predictivePortrait } from "../../src/portrait/predictive.ts";
 import { createSchedule } from "../../src/portrait/schedule.ts";
@@ -68,20 +68,19 @@ function sourceSilent(hasForecast: boolean): Served {
   const { spec } = ihpaOf("95", (text) => (hasForecast ? text : text.replace(/.*portraitType: Predictive.*\n/, "")));
   const load = departureRate();
   const outlook = createOutlooks({
-    history: (name) => path.history(name),
+    history: (name) => recommender.history(name),
     timeZone: "UTC",
     horizonMs: dayMs,
     stepMs: load.stepMs,
   });
-  const path = createDecisionPath(spec, {
-    schedule: createSchedule(spec),
-    ...(hasForecast && { histories: new Map([[metric, before(load, shown.fromMs)]]), outlook }),
+  const recommender = createRecommender(spec, {
+    ...(hasForecast && { histories: new Map([[metric, before(load, shown.fromMs)]]), forecast: outlook }),
     tickMs,
     syncSeconds,
   });
   return follow((timeMs, deployment, startups) => {
     const value = loadAt(load, timeMs - lagMs);
-    const { total, rung } = path.decide({
+    const { total, rung } = recommender.decide({
       timeMs,
       loads: new Map([[metric, isOut(timeMs) || Number.isNaN(value) ? null : value]]),
       lagMs,
@@ -98,28 +97,27 @@ function controllersGone(): Served {
   const load = departureRate();
   const schedule = createSchedule(ihpa.spec);
   const outlook = createOutlooks({
-    history: (name) => path.history(name),
+    history: (name) => recommender.history(name),
     timeZone: "UTC",
     horizonMs: dayMs,
     stepMs: load.stepMs,
   });
   /** Controllers that start at a moment: what they know then is the metric store's past and the pods there are. */
   const start = (timeMs: number) =>
-    createDecisionPath(ihpa.spec, {
-      schedule,
+    createRecommender(ihpa.spec, {
       histories: new Map([[metric, before(load, timeMs)]]),
-      outlook,
+      forecast: outlook,
       tickMs,
       syncSeconds,
     });
-  let path = start(shown.fromMs);
+  let recommender = start(shown.fromMs);
   let decision: Decision | undefined;
   let portraits: HorizontalPortrait[] = [];
   return follow((timeMs, deployment, startups) => {
     if (!isOut(timeMs)) {
-      if (timeMs === outage.untilMs) path = start(timeMs);
+      if (timeMs === outage.untilMs) recommender = start(timeMs);
       const value = loadAt(load, timeMs - lagMs);
-      decision = path.decide({
+      decision = recommender.decide({
         timeMs,
         loads: new Map([[metric, Number.isNaN(value) ? null : value]]),
         lagMs,

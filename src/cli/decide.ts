@@ -7,11 +7,8 @@ import { readManifest } from "../api/validation/read-manifest.ts";
 import { parseDuration } from "../api/values/duration.ts";
 import { capacityColumns, type Demand, learnFromColumns } from "../capacity/demand.ts";
 import type { Decision, DecisionTick } from "../decide/decision.ts";
-import { createDemandPath } from "../decide/demand/capacity-demand.ts";
-import type { Recommender } from "../decide/recommender.ts";
-import { createStagedPath } from "../decide/steps/staged-recommender.ts";
+import { createRecommender, type Recommender } from "../decide/recommender.ts";
 import { createOutlooks } from "../portrait/outlook.ts";
-import { createSchedule } from "../portrait/schedule.ts";
 import { binMeans } from "../series/resample.ts";
 import { endMs, type Series } from "../series/series.ts";
 import { type Command, type Io, UsageError, type Values } from "./command.ts";
@@ -23,7 +20,7 @@ export const command: Command = {
   summary: "decides a workload's pods tick by tick, one JSON line in, one out",
   usage: "--ihpa FILE --history FILE.csv",
   description: [
-    "The whole decision path of one workload, as the controller runs it; the clock is the input's.",
+    "One workload's whole decision, as the controller makes it; time comes from the input.",
     'In:  {"time", "metrics": {"NAME": value or null}, "replicas": {"online", "cutoff", "standby", "starting"},',
     '      "startup_s": [seconds of pods that became ready since the last line],',
     '      "lag_s": how old the values are, 30 where absent}',
@@ -58,12 +55,12 @@ async function run(values: Values, positionals: readonly string[], io: Io): Prom
   );
   const capacity = wanted && learnFromColumns(wanted, histories);
   if (capacity) io.stderr.write(`forescale: ${ihpa}: capacity ${capacity.status.model}: ${capacity.status.message}\n`);
-  const path = createStagedPath(object.spec, openPath(object.spec, histories, capacity?.demand));
+  const recommender = openRecommender(object.spec, histories, capacity?.demand);
   const known = new Set(names);
   return pipe(
     io,
     positionals,
-    (line) => ({ time: line.time, ...toLine(path.decide(readTick(line, known))) }),
+    (line) => ({ time: line.time, ...toLine(recommender.decide(readTick(line, known))) }),
     (line) => ({ time: typeof line?.time === "string" ? line.time : null }),
   );
 }
@@ -78,21 +75,21 @@ function madeOutside({ portraitProviders }: IntelligentHorizontalPodAutoscalerSp
   });
 }
 
-/** Joins the stages for one workload: schedule, forecasts on demand, decisions. */
-function openPath(
+/** The recommender of one workload, with forecasts that are made when it asks for them. */
+function openRecommender(
   spec: IntelligentHorizontalPodAutoscalerSpec,
   histories: ReadonlyMap<string, Series>,
   demand: Demand | undefined,
 ): Recommender {
   const algorithm = spec.portraitProviders?.find(({ dynamic }) => dynamic?.portraitType === "Predictive")?.dynamic
     ?.algorithm?.type;
-  // Between its points the path's own memory knows lines only, along which arrivals don't scatter as they came.
+  // Between its points the recommender's own memory knows lines only, along which arrivals don't scatter as they came.
   const countsArrivals = algorithm === "NHPP";
   let leadSeconds: number | undefined;
-  const outlook = createOutlooks({
+  const forecast = createOutlooks({
     leadSeconds: () => leadSeconds,
     history: (metric) => {
-      const lived = path.history(metric);
+      const lived = recommender.history(metric);
       return countsArrivals ? continued(histories.get(metric), lived) : lived;
     },
     timeZone: spec.prediction?.timeZone ?? "UTC",
@@ -100,13 +97,13 @@ function openPath(
     stepMs: Math.max(0, ...[...histories.values()].map(({ stepMs }) => stepMs)),
     algorithm,
   });
-  const path: Recommender = createDemandPath(spec, { schedule: createSchedule(spec), histories, outlook }, demand);
+  const recommender = createRecommender(spec, { histories, forecast, ...(demand && { demand }) });
   const decide = (tick: DecisionTick) => {
-    const decision = path.decide(tick);
+    const decision = recommender.decide(tick);
     leadSeconds = decision.lead.seconds;
     return decision;
   };
-  return { ...path, decide };
+  return { ...recommender, decide };
 }
 
 /** A history as it was read, continued in its own steps by what was lived since; what was lived where that can't be. */

@@ -1,11 +1,11 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { type Rung, rungs } from "../api/conditions.ts";
-import type { StagedDecision } from "../decide/steps/staged-recommender.ts";
+import type { Decision } from "../decide/decision.ts";
 import type { ObjectKey } from "../kube/client/resource.ts";
 
 /** What the controllers measure. One series a workload, none a pod. */
 export interface ControllerMetrics {
-  observe(key: ObjectKey, decision: StagedDecision | undefined): void;
+  observe(key: ObjectKey, decision: Decision | undefined): void;
   forget(key: ObjectKey): void;
   readonly forecastSeconds: Histogram<"outcome">;
   readonly rounds: Counter<"outcome">;
@@ -124,7 +124,7 @@ function setOrRemove(
   else gauge.set(labels, value);
 }
 
-function isOn(decision: StagedDecision | undefined, rung: Rung): number {
+function isOn(decision: Decision | undefined, rung: Rung): number {
   return decision?.rung === rung ? 1 : 0;
 }
 

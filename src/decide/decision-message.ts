@@ -1,37 +1,36 @@
-import type { Rung } from "../api/conditions.ts";
 import type { Headroom } from "../api/fields/prediction.ts";
 import type { DecisionReason } from "./decision.ts";
-import { decayMs, holdMs, type MetricDemand, wholePods } from "./demand/metric-demand.ts";
+import { type LiveDemand, type MetricDemand, wholePods } from "./demand/metric-demand.ts";
+import { decayMs, holdMs } from "./demand/metric-recommender.ts";
 import type { Lead } from "./lead/lead.ts";
-import type { Proposal } from "./select-proposal.ts";
+import type { Proposal } from "./providers/select-proposal.ts";
 
-/** All that a sentence about a decision draws on. */
-export interface Grounds {
+/** All that the message of a decision draws on. */
+export interface MessageInputs {
   readonly reason: DecisionReason;
-  readonly rung: Rung;
   readonly total: number | null;
-  /** What was wanted before limits and holds. */
-  readonly wanted: number | undefined;
+  /** What was requested before limits and stabilization. */
+  readonly requested: number | undefined;
   readonly present: number;
   readonly lead: Lead;
-  readonly wishes: ReadonlyMap<string, MetricDemand>;
-  readonly chosen: (Proposal & { readonly window?: string }) | undefined;
+  readonly demands: ReadonlyMap<string, MetricDemand>;
+  readonly selected: (Proposal & { readonly window?: string }) | undefined;
   readonly schedule: { readonly minReplicas: number; readonly maxReplicas: number };
   readonly headroom: Headroom;
   /** Whether the number acts on nothing, so that what it would keep or change is not what happens. */
   readonly isPreview: boolean;
 }
 
-/** One sentence for people: what is wanted, and what bound it, with the numbers. */
-export function explain(grounds: Grounds): string {
-  const { total, present, isPreview } = grounds;
-  const why = whyOf(grounds);
+/** One sentence for people: how many pods, and why, with the numbers. */
+export function decisionMessage(inputs: MessageInputs): string {
+  const { total, present, isPreview } = inputs;
+  const why = whyOf(inputs);
   if (total === null) return why;
   if (isPreview)
     return total === present
       ? `would stay at ${pods(total)}: ${why}`
       : `would need ${pods(total)}, has ${pods(present)}: ${why}`;
-  const stays = total === present && holding.has(grounds.reason) ? (total === 1 ? " stays" : " stay") : "";
+  const stays = total === present && holding.has(inputs.reason) ? (total === 1 ? " stays" : " stay") : "";
   return `${pods(total)}${stays}: ${why}`;
 }
 
@@ -46,104 +45,106 @@ const holding: ReadonlySet<DecisionReason> = new Set([
   "Paused",
 ]);
 
-function whyOf(grounds: Grounds): string {
-  const { reason, wanted, schedule, chosen, total } = grounds;
+function whyOf(inputs: MessageInputs): string {
+  const { reason, requested, schedule, selected, total } = inputs;
   switch (reason) {
     case "Predicted":
     case "Observed":
-      return basis(grounds);
+      return basis(inputs);
     case "ForecastCut":
-      return "the forecast was far above twice the highest load ever seen and was cut to that";
+      return "the forecast exceeded twice the highest load ever seen and was limited to that";
     case "Burst":
-      return burst(grounds);
+      return burst(inputs);
     case "NotAccurate":
     case "BacktestFailed":
-      return distrust(grounds);
+      return distrust(inputs);
     case "Scheduled":
-      return `the window "${chosen?.window ?? "unnamed"}" is open`;
+      return `the window "${selected?.window ?? "unnamed"}" is open`;
     case "Fixed":
-      return "fixed by the Static provider";
+      return "set by the Static provider";
     case "Proposed":
-      return `proposed by ${chosen?.provider}`;
+      return `proposed by ${selected?.provider}`;
     case "ScaleDownStabilized":
-      return `${pods(wanted)} would do, and ${wanted === 1 ? "has" : "have"} to do for a while before any is let go`;
+      return `${enough(requested)}; waiting for scale-down stabilization`;
     case "ScaleUpStabilized":
-      return `${pods(wanted)} ${ask(wanted)} wanted, but not yet all through scaleUp.stabilizationWindowSeconds`;
+      return `${needed(requested)}, but not yet for the whole of scaleUp.stabilizationWindowSeconds`;
     case "MinReplicas":
-      return `${pods(wanted)} would do, the minimum is ${schedule.minReplicas}`;
+      return `${enough(requested)}, but the minimum is ${schedule.minReplicas}`;
     case "MaxReplicas":
-      return `${pods(wanted)} ${ask(wanted)} wanted, the maximum is ${schedule.maxReplicas}`;
+      return `${needed(requested)}, but the maximum is ${schedule.maxReplicas}`;
     case "ScaleUpDisabled":
-      return `${pods(wanted)} ${ask(wanted)} wanted, but behavior.scaleUp is disabled`;
+      return `${needed(requested)}, but behavior.scaleUp is disabled`;
     case "ScaleDownDisabled":
-      return `${pods(wanted)} would do, but behavior.scaleDown is disabled`;
+      return `${enough(requested)}, but behavior.scaleDown is disabled`;
     case "SourceSilent":
-      return silence(grounds);
+      return silence(inputs);
     case "SourceRecovering":
-      return "the source came back less than two minutes ago, and may raise the number but not lower it yet";
+      return "the metric source came back less than two minutes ago, so the number may rise but not fall yet";
     case "MetricMissing":
-      return `the other metrics would allow fewer, but ${missing(grounds)} has no value`;
+      return `the other metrics need fewer pods, but ${missing(inputs)} has no value`;
     case "NothingKnown":
       return total === null
-        ? "no metric, forecast or schedule has said anything for half an hour; the HPA keeps the size that there is"
-        : "no metric, forecast or schedule says anything now";
+        ? "no metric, forecast or schedule has given a number for half an hour; the HPA keeps the present size"
+        : "no metric, forecast or schedule gives a number now";
     case "Paused":
       return "spec.paused is true";
   }
 }
 
-function basis({ wishes, wanted, lead, headroom }: Grounds): string {
-  for (const [name, wish] of wishes) {
-    if (wish.kind !== "Live" || wish.wanted !== wanted) continue;
+function basis({ demands, requested, lead, headroom }: MessageInputs): string {
+  for (const [name, demand] of demands) {
+    if (demand.kind !== "Live" || demand.wanted !== requested) continue;
     const margin = {
-      Learned: `sized for its largest demand of the next ${short(lead.seconds)} s, ${aim(headroom)}`,
-      Forecast: `its forecast reaches this within ${short(lead.seconds)} s, ${aim(headroom)}`,
-      Margin: `with the margin of its rises so far, as its history ${wish.isCoarse ? "does not show what happens within minutes" : "is too short to learn from"}`,
-    }[wish.method];
-    return `${observed(name, wish)}; ${margin}`;
+      Learned: `sized for the largest demand expected within ${short(lead.seconds)} s, ${aim(headroom)}`,
+      Forecast: `the forecast reaches this within ${short(lead.seconds)} s, ${aim(headroom)}`,
+      Margin: `plus the margin of its past rises, as its history ${demand.isCoarse ? "does not show what happens within minutes" : "is too short to learn from"}`,
+    }[demand.method];
+    return `${observed(name, demand)}; ${margin}`;
   }
-  return [...wishes].flatMap(([name, wish]) => (wish.kind === "Live" ? observed(name, wish) : [])).join(", ");
+  return [...demands].flatMap(([name, demand]) => (demand.kind === "Live" ? observed(name, demand) : [])).join(", ");
 }
 
-function burst({ wishes, wanted, lead }: Grounds): string {
-  for (const [name, wish] of wishes)
-    if (wish.kind === "Live" && wish.burst === wanted)
-      return `${name} rose to ${demand(wish.observed)}, beyond what the forecast, the last minutes and earlier days explain; sized for its growth over ${short(lead.seconds)} s`;
+function burst({ demands, requested, lead }: MessageInputs): string {
+  for (const [name, demand] of demands)
+    if (demand.kind === "Live" && demand.burst === requested)
+      return `${name} rose to ${podsOf(demand.observed)}, more than the forecast, the last minutes and earlier days explain; sized for its growth over ${short(lead.seconds)} s`;
   return "a burst is under way";
 }
 
-function distrust({ wishes }: Grounds): string {
-  for (const [name, wish] of wishes)
-    if (wish.kind === "Live" && !wish.judgement.isTrusted)
-      return `${observed(name, wish)}, with the margin of its rises so far; its forecast is not trusted: ${wish.judgement.message}`;
+function distrust({ demands }: MessageInputs): string {
+  for (const [name, demand] of demands)
+    if (demand.kind === "Live" && !demand.judgement.isTrusted)
+      return `${observed(name, demand)}, plus the margin of its past rises; its forecast is not trusted: ${demand.judgement.message}`;
   return "the forecast is not trusted";
 }
 
-/** What a metric was when it was heard last: now, or a few ticks ago. */
-function observed(name: string, wish: Extract<MetricDemand, { kind: "Live" }>): string {
-  const load = demand(wish.observed);
-  return wish.silentMs > 0 ? `${name} needed ${load} ${seconds(wish.silentMs)} ago` : `${name} needs ${load} now`;
+/** What a metric needs by its newest value, of now or of a few ticks ago. */
+function observed(name: string, demand: LiveDemand): string {
+  const load = podsOf(demand.observed);
+  return demand.silentMs > 0 ? `${name} needed ${load} ${seconds(demand.silentMs)} ago` : `${name} needs ${load} now`;
 }
 
-function silence({ wishes, wanted = 0, schedule }: Grounds): string {
-  const most = wanted > schedule.maxReplicas ? `asks for ${pods(wanted)}, the maximum is ${schedule.maxReplicas}` : "";
-  const silent = [...wishes].flatMap(([name, wish]) =>
-    wish.kind !== "Unknown" && wish.silentMs > 0 ? [[name, wish] as const] : [],
+function silence({ demands, requested = 0, schedule }: MessageInputs): string {
+  const most =
+    requested > schedule.maxReplicas ? `asks for ${pods(requested)}, the maximum is ${schedule.maxReplicas}` : "";
+  const silent = [...demands].flatMap(([name, demand]) =>
+    demand.kind !== "Unknown" && demand.silentMs > 0 ? [[name, demand] as const] : [],
   );
-  const [name, wish] = silent.find(([, each]) => each.wanted === wanted) ?? silent[0] ?? [];
-  if (wish === undefined) return "a source is silent";
-  const nothing = `${name} has had no usable value ${Number.isFinite(wish.silentMs) ? `for ${seconds(wish.silentMs)}` : "so far"}`;
-  if (wish.kind === "Live") return `${nothing}; ${most ? `its last one ${most}` : "what it said last lets nothing go"}`;
-  if (!wish.hasForecast) return `${nothing} and there is no forecast; what was wanted last is held for ten minutes`;
+  const [name, demand] = silent.find(([, each]) => each.wanted === requested) ?? silent[0] ?? [];
+  if (demand === undefined) return "a source is silent";
+  const nothing = `${name} has had no usable value ${Number.isFinite(demand.silentMs) ? `for ${seconds(demand.silentMs)}` : "so far"}`;
+  if (demand.kind === "Live")
+    return `${nothing}; ${most ? `its last one ${most}` : "no scale-down until the source answers"}`;
+  if (!demand.hasForecast) return `${nothing} and there is no forecast; the last decision is kept for ten minutes`;
   if (most) return `${nothing}; the stored forecast ${most}`;
-  const cut = wish.isCut ? ", cut to twice the highest load ever seen," : "";
-  const goesOn = `${nothing}; the stored forecast${cut} goes on`;
-  return wish.silentMs < holdMs + decayMs ? `${goesOn} and what was wanted last is let go slowly` : goesOn;
+  const cut = demand.isCut ? ", limited to twice the highest load ever seen," : "";
+  const goesOn = `${nothing}; the stored forecast${cut} is used instead`;
+  return demand.silentMs < holdMs + decayMs ? `${goesOn}; the last decision falls to it step by step` : goesOn;
 }
 
-function missing({ wishes }: Grounds): string {
-  return [...wishes]
-    .filter(([, wish]) => wish.kind === "Unknown")
+function missing({ demands }: MessageInputs): string {
+  return [...demands]
+    .filter(([, demand]) => demand.kind === "Unknown")
     .map(([name]) => name)
     .join(", ");
 }
@@ -153,8 +154,12 @@ function pods(count: number | null | undefined): string {
   return count === 1 ? "1 pod" : `${count} pods`;
 }
 
-function ask(count: number | undefined): string {
-  return count === 1 ? "is" : "are";
+function needed(count: number | undefined): string {
+  return `${pods(count)} ${count === 1 ? "is" : "are"} needed`;
+}
+
+function enough(count: number | undefined): string {
+  return `${pods(count)} ${count === 1 ? "is" : "are"} enough`;
 }
 
 function seconds(ms: number): string {
@@ -162,7 +167,7 @@ function seconds(ms: number): string {
 }
 
 /** Three digits, or as many as it takes for the demand shown to need as many pods as the demand does. */
-function demand(value: number): string {
+function podsOf(value: number): string {
   let digits = 3;
   while (digits < 17 && wholePods(Number(value.toPrecision(digits))) !== wholePods(value)) digits++;
   return String(Number(value.toPrecision(digits)));
@@ -174,10 +179,18 @@ function short(value: number): string {
 
 function aim(headroom: Headroom): string {
   return headroom.kind === "Quantile"
-    ? `at the price of ${percent(headroom.quantile)}`
-    : `to lack pods at most ${percent(headroom.underProvisioned)} of the time`;
+    ? `with headroom for the ${ordinal(100 * headroom.quantile)} percentile`
+    : `to be short of pods at most ${percent(headroom.underProvisioned)} of the time`;
 }
 
 function percent(share: number): string {
   return `${Number((100 * share).toPrecision(6))} %`;
+}
+
+/** 95 → 95th, 92 → 92nd, 99.9 → 99.9th. */
+function ordinal(value: number): string {
+  const text = String(Number(value.toPrecision(6)));
+  const isTeen = /^1[123]$/.test(text);
+  const ending = isTeen || text.includes(".") ? "th" : ({ "1": "st", "2": "nd", "3": "rd" }[text.at(-1)!] ?? "th");
+  return `${text}${ending}`;
 }

@@ -10,7 +10,7 @@ import { type Score, Scoreboard } from "../backtest/replay/scoreboard.ts";
 import { SimulatedDeployment } from "../backtest/replay/simulated-deployment.ts";
 import { perPodTarget } from "../capacity/linear.ts";
 import type { Decision } from "../decide/decision.ts";
-import { createDecisionPath, type Recommender } from "../decide/recommender.ts";
+import { createRecommender, type Recommender } from "../decide/recommender.ts";
 import type { Forecast } from "../forecast/forecast.ts";
 import { createHpa, type Hpa } from "../hpa/hpa.ts";
 import type { MetricReading } from "../hpa/metric-replicas.ts";
@@ -18,7 +18,6 @@ import { stamp } from "../kube/times.ts";
 import { predictivePortrait } from "../portrait/predictive.ts";
 import { publishedForecast } from "../portrait/published-forecast.ts";
 import { reactivePortrait } from "../portrait/reactive.ts";
-import { createSchedule } from "../portrait/schedule.ts";
 import { interpolate } from "../series/gaps.ts";
 import type { Series } from "../series/series.ts";
 import type { Forecasts } from "./forecasts.ts";
@@ -64,7 +63,7 @@ export class Replay {
   readonly #options: ReplayOptions;
   /** What was asked of the pods: where nothing was measured, load went on all the same. */
   readonly #asked: Series;
-  readonly #path: Recommender;
+  readonly #recommender: Recommender;
   readonly #oracle: Float64Array;
   readonly #deployments: { readonly forescale: SimulatedDeployment; readonly hpa: SimulatedDeployment };
   readonly #hpas: { readonly forescale: Hpa; readonly hpa: Hpa };
@@ -87,11 +86,10 @@ export class Replay {
     this.#oracle = oracleReplicas(needed, startupMs / tickMs);
 
     const known = Math.floor((replayFromMs - load.startMs) / load.stepMs);
-    this.#path = createDecisionPath(ihpa.spec, {
-      schedule: createSchedule(ihpa.spec),
+    this.#recommender = createRecommender(ihpa.spec, {
       histories: new Map([[metric, { ...load, values: load.values.slice(0, known) }]]),
-      outlook: () => forecasts.latest,
-      hasOutlooks: true,
+      forecast: () => forecasts.latest,
+      hasForecasts: true,
       tickMs,
       syncSeconds,
     });
@@ -188,7 +186,7 @@ export class Replay {
   #decide(nowMs: number, load: number): void {
     const { trace, ihpa, server } = this.#options;
     const { online, starting, total: present } = this.#deployments.forescale;
-    const decision = this.#path.decide({
+    const decision = this.#recommender.decide({
       timeMs: nowMs,
       loads: new Map([[trace.metric, Number.isNaN(load) ? null : load]]),
       lagMs,

@@ -1,3 +1,4 @@
+import type { PodNumbers } from "../../decide/steps/staged-replicas.ts";
 import { tickMs } from "../workload.ts";
 import type { Scene } from "./replay-inputs.ts";
 import { syncDelayMs } from "./replay-inputs.ts";
@@ -12,18 +13,29 @@ export interface TickView {
   /** When the HPA syncs, half a tick later. */
   readonly syncMs: number;
   readonly online: number;
+  /** Pods that are created or waking, and do not serve yet. */
   readonly starting: number;
+  readonly cutoff: number;
+  readonly standby: number;
   /** Whole seconds of pods that became ready since the last tick. */
   readonly startupSeconds: readonly number[];
 }
 
-/** Says at each tick how many replicas are written at the HPA's sync. Called once a tick, in order. */
-export type Policy = (view: TickView) => number;
+/** Replicas, with the states that pods are brought to first. */
+export interface ReplicasByState {
+  readonly replicas: number;
+  readonly desired: PodNumbers;
+}
+
+/** Says at each tick how many replicas are written at the HPA's sync, and in which states. Called once a tick, in order. */
+export type Policy = (view: TickView) => number | ReplicasByState;
 
 /** A policy's replay: what it came to, and its pods at each tick. */
 export interface Run extends Score {
   /** How often its size changed. */
   readonly actions: number;
+  /** Of `podHours`, those of frozen pods. */
+  readonly standbyPodHours: number;
   readonly pods: Int32Array;
 }
 
@@ -36,16 +48,23 @@ export function runPolicy(scene: Scene, policy: Policy): Run {
   const deployment = new SimulatedDeployment(Math.max(1, oracle[0] ?? 1), startupMs);
   const board = new Scoreboard();
   const pods = new Int32Array(ticks);
+  let standbyPodHours = 0;
   for (let tick = 0; tick < ticks; tick++) {
     const nowMs = span.replayFromMs + tick * tickMs;
     const startupSeconds = deployment.advance(nowMs);
-    const { online, starting, total } = deployment;
+    const { online, starting, cutoff, standby, total } = deployment;
     pods[tick] = total;
     board.add(total, online, needed[tick], tickMs / 1000);
+    standbyPodHours += (standby * tickMs) / 3_600_000;
     const syncMs = nowMs + syncDelayMs;
-    deployment.scale(policy({ tick, nowMs, syncMs, online, starting, startupSeconds }), syncMs);
+    const asked = policy({ tick, nowMs, syncMs, online, starting, cutoff, standby, startupSeconds });
+    if (typeof asked === "number") deployment.scale(asked, syncMs);
+    else {
+      deployment.moveTo(asked.desired, nowMs);
+      deployment.scale(asked.replicas, syncMs);
+    }
   }
-  return { ...board.score, actions: board.actions, pods };
+  return { ...board.score, actions: board.actions, standbyPodHours, pods };
 }
 
 /** Scores sizes that need no cluster: pods that were asked for in time serve. */
@@ -53,5 +72,5 @@ export function scoreSizes({ needed, ticks }: Scene, size: (tick: number) => num
   const board = new Scoreboard();
   const pods = Int32Array.from({ length: ticks }, (_, tick) => size(tick));
   for (let tick = 0; tick < ticks; tick++) board.add(pods[tick], pods[tick], needed[tick], tickMs / 1000);
-  return { ...board.score, actions: board.actions, pods };
+  return { ...board.score, actions: board.actions, standbyPodHours: 0, pods };
 }

@@ -9,8 +9,8 @@ import { ihpaLabel } from "../../api/labels.ts";
 import { rivalOf, validate } from "../../api/validation/validate.ts";
 import type { HistoryStore } from "../../collect/metrics-api/history-store.ts";
 import type { PodRecord } from "../../collect/pods/pod-windows.ts";
-import type { Proposal } from "../../decide/select-proposal.ts";
-import type { ScalingConstraints, StagedDecision } from "../../decide/steps/staged-recommender.ts";
+import type { Decision, ScalingConstraints } from "../../decide/decision.ts";
+import type { Proposal } from "../../decide/providers/select-proposal.ts";
 import type { Applier } from "../../kube/client/apply.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import { isKubeError } from "../../kube/client/kube-error.ts";
@@ -193,7 +193,7 @@ export class IhpaController {
     this.#workloads.set(key, workload);
     restoreOutlooks(workload, portraits);
     try {
-      workload.recall(store?.pods(podsKey(ihpa)) ?? [], now());
+      workload.pods.recall(store?.pods(podsKey(ihpa)) ?? [], now());
     } catch (error) {
       log.error("the pods' records could not be read", { ihpa: key, error: (error as Error).message });
     }
@@ -206,11 +206,11 @@ export class IhpaController {
     workload: Workload,
     scale: Scale,
     portraits: readonly HorizontalPortrait[],
-  ): StagedDecision | Obstacle | undefined {
+  ): Decision | Obstacle | undefined {
     const { caches, checks, circumstances, loads, now, syncSeconds, tickMs } = this.#options;
     const nowMs = now();
     const pods = selectPods(caches.pods.list(ihpa.metadata.namespace!), scale.selector);
-    this.#keep(key, ihpa, workload.seePods(pods, scale.selector, nowMs));
+    this.#keep(key, ihpa, workload.pods.observe(pods, scale.selector, nowMs));
     const reader = workload.reader(ihpa, key);
     loads.follow(reader);
     const isLearning = this.#learner.learn(ihpa, workload, reader);

@@ -2,7 +2,7 @@ import type { CapacityStatus } from "../../api/fields/capacity.ts";
 import type { HorizontalPortrait } from "../../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Problem } from "../../api/validation/problem.ts";
-import type { StagedDecision } from "../../decide/steps/staged-recommender.ts";
+import type { Decision } from "../../decide/decision.ts";
 import type { KubeObject } from "../../kube/client/resource.ts";
 import type { Scale } from "../../kube/client/scale.ts";
 import type { HorizontalPodAutoscaler } from "./managed-hpa.ts";
@@ -28,7 +28,7 @@ export interface Seen {
   /** The IHPA's own portraits. */
   readonly portraits: readonly HorizontalPortrait[];
   /** Undefined only where something stands in the way. */
-  readonly decision: StagedDecision | undefined;
+  readonly decision: Decision | undefined;
   /** What was learnt of the capacity, where the spec asks for it. */
   readonly capacity?: CapacityStatus;
   /** Why metrics have no live value. */

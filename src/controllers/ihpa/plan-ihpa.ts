@@ -7,7 +7,6 @@ import type { ReplicaProfileSpecWritten } from "../../api/kinds/replica-profile.
 import { apiVersion, type Kind } from "../../api/kinds.ts";
 import { ihpaLabel, portraitName, portraitTypeLabel } from "../../api/labels.ts";
 import type { Decision } from "../../decide/decision.ts";
-import type { StagedDecision } from "../../decide/steps/staged-recommender.ts";
 import type { KubeObject } from "../../kube/client/resource.ts";
 import { stamp } from "../../kube/times.ts";
 import { replicasAt } from "../../portrait/predictive.ts";
@@ -175,6 +174,6 @@ function statusOf(
   };
 }
 
-function grayOf({ direction, from, to, percent, stepMs }: NonNullable<StagedDecision["change"]>) {
+function grayOf({ direction, from, to, percent, stepMs }: NonNullable<Decision["change"]>) {
   return { direction, from, to, grayPercent: percent, lastUpdateTime: stamp(stepMs) };
 }

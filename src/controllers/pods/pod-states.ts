@@ -1,6 +1,6 @@
 import type { ReplicaProfile } from "../../api/kinds/replica-profile.ts";
 import { onlineGate, podStateLabel, standbyModeAnnotation, trafficAnnotation } from "../../api/labels.ts";
-import type { ScalingConstraints } from "../../decide/steps/staged-recommender.ts";
+import type { ScalingConstraints } from "../../decide/decision.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import type { Scale, ScaleTarget } from "../../kube/client/scale.ts";
 import type { Log } from "../../kube/log.ts";

@@ -3,7 +3,7 @@ import type { ReplicaProfile, ReplicaProfileStatus } from "../../api/kinds/repli
 import { ihpaLabel, standbyCondition } from "../../api/labels.ts";
 import { rivalProfileOf } from "../../api/validation/validate.ts";
 import { matches, parseSelector, type Selector } from "../../api/values/label-selector.ts";
-import type { ScalingConstraints } from "../../decide/steps/staged-recommender.ts";
+import type { ScalingConstraints } from "../../decide/decision.ts";
 import type { Applier } from "../../kube/client/apply.ts";
 import { isKubeError } from "../../kube/client/kube-error.ts";
 import { formatKey, type KubeObject, keyOf, parseKey, resourceOf } from "../../kube/client/resource.ts";

@@ -45,7 +45,7 @@ export class PastLearner {
     const { loads, log, now, onLearnt } = this.#options;
     this.#learning.add(workload);
     try {
-      if (!this.#recalled.has(workload)) workload.recall(await loads.pods(reader), now());
+      if (!this.#recalled.has(workload)) workload.pods.recall(await loads.pods(reader), now());
       this.#recalled.add(workload);
       for (const spec of workload.unlearned(reader.metrics)) {
         const past = await loads.past(workload.reader(ihpa, reader.key), spec, ihpa.spec.prediction.history);

@@ -2,28 +2,17 @@ import { type MetricSpec, metricName } from "../../api/fields/metrics.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Demand, LearntCapacity } from "../../capacity/demand.ts";
 import { type CapacityModel, perPodTarget } from "../../capacity/linear.ts";
-import { type PodObject, type PodRecord, podGone, podSeen } from "../../collect/pods/pod-windows.ts";
-import type { DecisionTick } from "../../decide/decision.ts";
-import { createDemandPath } from "../../decide/demand/capacity-demand.ts";
+import type { Decision, DecisionTick, ScalingConstraints } from "../../decide/decision.ts";
 import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
-import type { Recommender, RecommenderOptions, RecommenderState } from "../../decide/recommender.ts";
-import {
-  createStagedPath,
-  type ScalingConstraints,
-  type StagedDecision,
-  type StagedPath,
-} from "../../decide/steps/staged-recommender.ts";
-import { createSchedule } from "../../portrait/schedule.ts";
+import { createRecommender, type Recommender } from "../../decide/recommender.ts";
 import type { Series } from "../../series/series.ts";
 import type { StabilityDecision } from "../../stability/stability.ts";
 import type { Obstacle } from "../ihpa/ihpa-input.ts";
-import type { Pod } from "../pods/workload-pods.ts";
+import { PodRecords } from "../pods/pod-records.ts";
 import { type PodRequests, podTarget } from "./metric-query.ts";
 import { metricIdentity, type Reader } from "./metric-reader.ts";
 import type { SizedMetric } from "./sized-metric.ts";
 
-/** A pod that is gone is remembered this long: its windows tell which newly read samples are load. */
-const goneKeptMs = 24 * 3_600_000;
 /** A clock that goes back further than this begins anew; a smaller step back is waited for. */
 const longestStepBackMs = 60_000;
 
@@ -47,28 +36,23 @@ export interface KnownCapacity {
 export class Workload {
   /** IHPA and target that the memory is about. */
   readonly about: string;
-  /** Spec and per-pod targets that the path was made for. */
+  /** Spec and per-pod targets that the recommender was made for. */
   #madeFor = "";
-  #path: Recommender | undefined;
-  /** The path with the steps towards its decisions. */
-  #staged: StagedPath | undefined;
-  #records = new Map<string, PodRecord>();
-  /** Start-ups that no decision has been told of yet, and the pods whose start-up one has. */
-  #starts: number[] = [];
-  readonly #told = new Set<string>();
-  readonly #outlooks = new Map<string, LoadForecast>();
+  #recommender: Recommender | undefined;
+  /** The pods, as observed and as others remember them. */
+  readonly pods = new PodRecords();
+  readonly #forecasts = new Map<string, LoadForecast>();
   readonly #histories = new Map<string, Series>();
   /** What each metric's name stood for when its past was taken in. */
   readonly #identities = new Map<string, string>();
-  /** Names that mean something else than in the present path. */
+  /** Names that mean something else than in the present recommender. */
   readonly #changed = new Set<string>();
   #capacity: KnownCapacity | undefined;
-  /** The demand that the present path is sized by. */
+  /** The demand that the present recommender is sized by. */
   #demand: Demand | undefined;
   #requests: PodRequests | undefined;
   #targets: ReadonlyMap<string, number> | undefined;
-  #selector = "";
-  #lastDecision: StagedDecision | undefined;
+  #lastDecision: Decision | undefined;
   /** What checkers let the last decision do. */
   #lastAction: StabilityDecision["action"] | undefined;
 
@@ -81,16 +65,12 @@ export class Workload {
     return `${metadata.uid}/${scaleTargetRef.kind}/${scaleTargetRef.name}`;
   }
 
-  get records(): readonly PodRecord[] {
-    return [...this.#records.values()];
-  }
-
   /** What one pod should carry of each metric; undefined before the first decision. */
   get targets(): ReadonlyMap<string, number> | undefined {
     return this.#targets;
   }
 
-  get lastDecision(): StagedDecision | undefined {
+  get lastDecision(): Decision | undefined {
     return this.#lastDecision;
   }
 
@@ -101,8 +81,8 @@ export class Workload {
       namespace: ihpa.metadata.namespace!,
       target: ihpa.spec.scaleTargetRef,
       metrics: metricsOf(ihpa),
-      selector: this.#selector,
-      pods: this.records,
+      selector: this.pods.selector,
+      pods: this.pods.records,
     };
   }
 
@@ -117,59 +97,17 @@ export class Workload {
     const name = metricName(spec);
     if (this.#identities.get(name) !== metricIdentity(spec)) return;
     this.#histories.set(name, history);
-    this.#path?.learn(name, history);
+    this.#recommender?.learn(name, history);
   }
 
   /** All that is known of a metric's load, live values included, which no store may have. */
   history(metric: string): Series | undefined {
-    const lived = this.#changed.has(metric) ? undefined : this.#path?.history(metric);
+    const lived = this.#changed.has(metric) ? undefined : this.#recommender?.history(metric);
     return lived ?? this.#histories.get(metric);
   }
 
-  foretell(metric: string, outlook: LoadForecast): void {
-    this.#outlooks.set(metric, outlook);
-  }
-
-  /** Takes in what others remember of the pods: the store that outlived us, or kube-state-metrics. Our own look comes first. */
-  recall(records: readonly PodRecord[], nowMs: number): void {
-    for (const record of records.toSorted((a, b) => a.createdMs - b.createdMs)) {
-      this.#tellStart(record);
-      if (record.endedMs !== undefined && nowMs - record.endedMs > goneKeptMs) continue;
-      const own = this.#records.get(record.uid);
-      this.#records.set(record.uid, own === undefined ? record : extended(own, record));
-    }
-  }
-
-  /**
-   * Takes in the pods as they are.
-   *
-   * @param selector the scale's, which found them
-   * @returns the records that are new or changed, to be kept
-   */
-  seePods(pods: readonly Pod[], selector: string, nowMs: number): PodRecord[] {
-    this.#selector = selector;
-    const changed: PodRecord[] = [];
-    const put = (uid: string, record: PodRecord) => {
-      if (this.#records.get(uid) === record) return;
-      this.#records.set(uid, record);
-      changed.push(record);
-    };
-    const present = new Set<string>();
-    for (const pod of pods) {
-      const uid = pod.metadata.uid!;
-      present.add(uid);
-      put(uid, podSeen(this.#records.get(uid), pod as PodObject, nowMs));
-      this.#tellStart(this.#records.get(uid)!);
-    }
-    for (const [uid, record] of this.#records) {
-      if (present.has(uid)) continue;
-      if (record.endedMs === undefined) put(uid, podGone(record, nowMs));
-      else if (nowMs - record.endedMs > goneKeptMs) {
-        this.#records.delete(uid);
-        this.#told.delete(uid);
-      }
-    }
-    return changed;
+  foretell(metric: string, forecast: LoadForecast): void {
+    this.#forecasts.set(metric, forecast);
   }
 
   /** What was learnt of the capacity that a spec asks for; undefined where nothing has been tried for it yet. */
@@ -188,7 +126,7 @@ export class Workload {
     for (const [name, series] of pasts) this.#histories.set(name, series);
   }
 
-  /** Metrics as they size the workload in the present path: loads whose pods are learnt together are one. */
+  /** Metrics as they size the workload now: loads whose pods are learnt together are one. */
   sized(ihpa: IntelligentHorizontalPodAutoscaler, metrics: readonly MetricSpec[]): SizedMetric[] {
     const demand = this.#demand;
     const isLoad = (spec: MetricSpec) => demand?.loads.includes(metricName(spec)) ?? false;
@@ -210,7 +148,7 @@ export class Workload {
    * Decides a tick; asked again within the tick, the last decision stands unless the spec or what checkers say has changed.
    *
    * @param requests of the pods; undefined while there are none: those seen last then hold
-   * @param circumstances what steps towards a decision depend on beside it
+   * @param constraints what steps towards a decision depend on beside it
    * @returns an obstacle where the spec tells too little
    */
   decide(
@@ -218,8 +156,8 @@ export class Workload {
     requests: PodRequests | undefined,
     tick: Omit<DecisionTick, "startupSeconds">,
     { tickMs, syncSeconds }: DecideOptions,
-    circumstances?: ScalingConstraints,
-  ): StagedDecision | Obstacle {
+    constraints?: ScalingConstraints,
+  ): Decision | Obstacle {
     const metrics = metricsOf(ihpa);
     this.#adopt(metrics);
     this.#requests = requests ?? this.#requests;
@@ -235,19 +173,18 @@ export class Workload {
     if (tick.timeMs <= lastMs && !wentBack) return this.#lastDecision!;
     const capacity = this.capacityOf(ihpa);
     const madeFor = JSON.stringify([ihpa.spec, [...targets], syncSeconds, capacity?.learnt.demand && capacity.atMs]);
-    if (this.#path === undefined || madeFor !== this.#madeFor || wentBack) {
-      this.#makePath(ihpa, metrics, targets, { tickMs, syncSeconds }, wentBack);
+    if (this.#recommender === undefined || madeFor !== this.#madeFor || wentBack) {
+      this.#makeRecommender(ihpa, metrics, targets, { tickMs, syncSeconds }, wentBack);
       this.#madeFor = madeFor;
-    } else if (tick.timeMs - lastMs < tickMs / 2 && circumstances?.stability?.action === this.#lastAction)
+    } else if (tick.timeMs - lastMs < tickMs / 2 && constraints?.stability?.action === this.#lastAction)
       return this.#lastDecision!;
-    this.#lastAction = circumstances?.stability?.action;
-    this.#lastDecision = this.#staged!.decide({ ...tick, startupSeconds: this.#starts }, circumstances);
-    this.#starts = [];
+    this.#lastAction = constraints?.stability?.action;
+    this.#lastDecision = this.#recommender!.decide({ ...tick, startupSeconds: this.pods.takeStarts() }, constraints);
     return this.#lastDecision;
   }
 
-  /** Makes the path for a spec. It goes on from the old one, but for metrics that mean something else now. */
-  #makePath(
+  /** Makes the recommender for a spec. It goes on from the old one, but for metrics that mean something else now. */
+  #makeRecommender(
     ihpa: IntelligentHorizontalPodAutoscaler,
     metrics: readonly MetricSpec[],
     targets: ReadonlyMap<string, number>,
@@ -260,25 +197,23 @@ export class Workload {
       if (known) histories.set(name, known);
     }
     this.#changed.clear();
-    const state = this.#path?.state();
+    const state = this.#recommender?.state();
     const demand = this.capacityOf(ihpa)?.learnt.demand;
     // Of several loads, only the demand that they made together has been lived.
-    const lived = demand && demand === this.#demand ? this.#path?.history(demand.name) : undefined;
+    const lived = demand && demand === this.#demand ? this.#recommender?.history(demand.name) : undefined;
     if (demand && lived) histories.set(demand.name, lived);
     this.#demand = demand;
-    const options: RecommenderOptions = {
-      schedule: createSchedule(ihpa.spec),
+    this.#recommender = createRecommender(ihpa.spec, {
       histories,
-      outlook: (metric) => this.#outlooks.get(metric),
-      hasOutlooks: true,
+      forecast: (metric) => this.#forecasts.get(metric),
+      hasForecasts: true,
       podTargets: targets,
       tickMs,
       syncSeconds,
+      ...(demand && { demand }),
       // After a step back of the clock only what holds no time goes on.
-      state: wentBack ? ({ starts: state?.starts ?? [], metrics: {} } satisfies RecommenderState) : state,
-    };
-    this.#path = createDemandPath(ihpa.spec, options, demand);
-    this.#staged = createStagedPath(ihpa.spec, this.#path, wentBack ? undefined : this.#staged?.staged());
+      ...(state && { state: wentBack ? { starts: state.starts, metrics: {} } : state }),
+    });
   }
 
   /** Forgets the past of metrics whose name means something else now. */
@@ -292,14 +227,8 @@ export class Workload {
       if (before === undefined) continue;
       this.#changed.add(name);
       this.#histories.delete(name);
-      this.#outlooks.delete(name);
+      this.#forecasts.delete(name);
     }
-  }
-
-  #tellStart({ uid, startupSeconds }: PodRecord): void {
-    if (startupSeconds === undefined || this.#told.has(uid)) return;
-    this.#told.add(uid);
-    this.#starts.push(startupSeconds);
   }
 }
 
@@ -308,21 +237,6 @@ function askedOf(ihpa: IntelligentHorizontalPodAutoscaler): string {
   const { capacity } = ihpa.spec;
   const loads = metricsOf(ihpa).filter((spec) => capacity?.loads.includes(metricName(spec)));
   return JSON.stringify([capacity, loads.map(metricIdentity)]);
-}
-
-/** Our own record, with what another one knows from before our first look. */
-function extended(own: PodRecord, other: PodRecord): PodRecord {
-  const beginsMs = own.ready[0]?.fromMs ?? Number.POSITIVE_INFINITY;
-  const before = other.ready
-    .filter(({ fromMs }) => fromMs < beginsMs)
-    .map(({ fromMs, toMs }) => ({ fromMs, toMs: Math.min(toMs, beginsMs) }))
-    .filter(({ toMs }) => toMs !== Number.POSITIVE_INFINITY);
-  return {
-    ...own,
-    ready: [...before, ...own.ready],
-    startupSeconds: own.startupSeconds ?? other.startupSeconds,
-    scheduledMs: own.scheduledMs ?? other.scheduledMs,
-  };
 }
 
 /** Every metric that any of an IHPA's own providers uses, each once. */

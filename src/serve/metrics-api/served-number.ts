@@ -2,7 +2,7 @@ import type { Rung } from "../../api/conditions.ts";
 import type { HorizontalPortrait } from "../../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { largestServed } from "../../api/values/quantity.ts";
-import { type Proposal, selectProposal } from "../../decide/select-proposal.ts";
+import { type Proposal, selectProposal } from "../../decide/providers/select-proposal.ts";
 import { replicasAt } from "../../portrait/predictive.ts";
 
 /** What the calendar says of now: proposals of providers that need no metrics, and the limits of open windows. */

@@ -1,39 +1,62 @@
 import { describe, expect, test } from "vitest";
 import type { DecisionReason } from "../../../src/decide/decision.ts";
 import { decisionReasons } from "../../../src/decide/decision.ts";
-import { explain, type Grounds } from "../../../src/decide/decision-message.ts";
-import type { MetricDemand } from "../../../src/decide/demand/metric-demand.ts";
+import { decisionMessage, type MessageInputs } from "../../../src/decide/decision-message.ts";
+import type { LiveDemand } from "../../../src/decide/demand/metric-demand.ts";
 
 function said(
   reason: DecisionReason,
   total: number | null,
   present: number,
   isPreview = false,
-  more: Partial<Grounds> = {},
+  more: Partial<MessageInputs> = {},
 ): string {
-  const grounds: Grounds = {
+  return decisionMessage({
     reason,
-    rung: "Fresh",
     total,
-    wanted: 1,
+    requested: 1,
     present,
     lead: { seconds: 60, source: "Default", samples: 0 },
-    wishes: new Map(),
-    chosen: { provider: "Predictive", priority: 0, replicas: 1 },
+    demands: new Map(),
+    selected: { provider: "Predictive", priority: 0, replicas: 1 },
     schedule: { minReplicas: 1, maxReplicas: 10 },
     headroom: { kind: "Quantile", quantile: 0.95 },
     isPreview,
     ...more,
-  };
-  return explain(grounds);
+  });
 }
+
+const live: LiveDemand = {
+  kind: "Live",
+  observed: 6.5,
+  wanted: 8,
+  method: "Learned",
+  usesForecast: true,
+  isCut: false,
+  isCoarse: false,
+  judgement: {
+    isTrusted: true,
+    reason: "AsExpected",
+    message: "",
+    error: 0,
+    relativeError: 0,
+    coverage: 1,
+    samples: 0,
+    isCompared: false,
+    hasDrifted: false,
+  },
+  burst: undefined,
+  silentMs: 0,
+};
 
 describe("a decision's sentence", () => {
   test("says that a size stays only where it is the present one, and in good grammar", () => {
     expect(said("Paused", 1, 1)).toBe("1 pod stays: spec.paused is true");
     expect(said("Paused", 3, 3)).toBe("3 pods stay: spec.paused is true");
-    expect(said("ScaleDownStabilized", 7, 7)).toMatch(/^7 pods stay: 1 pod would do, and has to do for a while/);
-    expect(said("ScaleDownStabilized", 7, 9)).toMatch(/^7 pods: 1 pod would do/);
+    expect(said("ScaleDownStabilized", 7, 7)).toMatch(
+      /^7 pods stay: 1 pod is enough; waiting for scale-down stabilization$/,
+    );
+    expect(said("ScaleDownStabilized", 7, 9)).toMatch(/^7 pods: 1 pod is enough;/);
     expect(said("Predicted", 3, 3)).toMatch(/^3 pods: /);
   });
 
@@ -46,23 +69,14 @@ describe("a decision's sentence", () => {
     expect(said("NothingKnown", null, 3, true)).toMatch(/^no metric, forecast or schedule/);
   });
 
-  test("tells how long ago a load was heard, where that is not now", () => {
-    const live = {
-      kind: "Live",
-      observed: 6.5,
-      wanted: 8,
-      method: "Learned",
-      usesForecast: true,
-      isCut: false,
-      judgement: { isTrusted: true, reason: "Accurate", message: "" },
-      burst: undefined,
-      silentMs: 0,
-    } as unknown as Extract<MetricDemand, { kind: "Live" }>;
-    const of = (reason: DecisionReason, wanted: number, silentMs: number) =>
-      said(reason, 8, 8, false, { wanted, wishes: new Map([["load", { ...live, silentMs }]]) });
+  test("names the age of a value that is not of now", () => {
+    const of = (reason: DecisionReason, requested: number, silentMs: number) =>
+      said(reason, 8, 8, false, { requested, demands: new Map([["load", { ...live, silentMs }]]) });
     expect(of("Predicted", 8, 0)).toMatch(/^8 pods: load needs 6.5 now; /);
     expect(of("Predicted", 8, 30_000)).toMatch(/^8 pods: load needed 6.5 30 s ago; /);
-    expect(of("SourceSilent", 9, 30_000)).toContain("load has had no usable value for 30 s; what it said last lets");
+    expect(of("SourceSilent", 9, 30_000)).toContain(
+      "load has had no usable value for 30 s; no scale-down until the source answers",
+    );
   });
 
   test.each([
@@ -72,19 +86,33 @@ describe("a decision's sentence", () => {
     { observed: 1234.2, shown: "1234.2" },
     { observed: 0, shown: "0" },
   ])("shows a demand of $observed as one that needs as many pods: $shown", ({ observed, shown }) => {
-    const live = { kind: "Live", observed, wanted: 16, method: "Learned", silentMs: 0 } as unknown as MetricDemand;
-    const wishes = new Map([["load", live]]);
-    expect(said("Predicted", 16, 16, false, { wanted: 16, wishes })).toContain(`load needs ${shown} now`);
+    const demands = new Map([["load", { ...live, observed, wanted: 16 }]]);
+    expect(said("Predicted", 16, 16, false, { requested: 16, demands })).toContain(`load needs ${shown} now`);
   });
 
-  test("of a silence speaks of letting go only while something is", () => {
+  test("of a silence says that the last decision falls only while it does", () => {
     const of = (silentMs: number, isCut = false) =>
       said("SourceSilent", 8, 8, false, {
-        wanted: 8,
-        wishes: new Map([["load", { kind: "Silent", wanted: 8, hasForecast: true, isCut, silentMs }]]),
+        requested: 8,
+        demands: new Map([["load", { kind: "Silent", wanted: 8, hasForecast: true, isCut, silentMs }]]),
       });
-    expect(of(700_000)).toMatch(/for 700 s; the stored forecast goes on and what was wanted last is let go slowly$/);
-    expect(of(1_300_000)).toMatch(/for 1300 s; the stored forecast goes on$/);
-    expect(of(1_300_000, true)).toMatch(/; the stored forecast, cut to twice the highest load ever seen, goes on$/);
+    expect(of(700_000)).toMatch(
+      /for 700 s; the stored forecast is used instead; the last decision falls to it step by step$/,
+    );
+    expect(of(1_300_000)).toMatch(/for 1300 s; the stored forecast is used instead$/);
+    expect(of(1_300_000, true)).toMatch(
+      /; the stored forecast, limited to twice the highest load ever seen, is used instead$/,
+    );
+  });
+
+  test.each([
+    { quantile: 0.95, text: "95th percentile" },
+    { quantile: 0.91, text: "91st percentile" },
+    { quantile: 0.52, text: "52nd percentile" },
+    { quantile: 0.999, text: "99.9th percentile" },
+  ])("names the headroom of quantile $quantile as the $text", ({ quantile, text }) => {
+    const demands = new Map([["load", live]]);
+    const headroom = { kind: "Quantile", quantile } as const;
+    expect(said("Predicted", 8, 8, false, { requested: 8, demands, headroom })).toContain(`headroom for the ${text}`);
   });
 });

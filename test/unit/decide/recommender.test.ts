@@ -2,9 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LoadForecast } from "../../../src/decide/demand/load-forecast.ts";
 import { rampRounds } from "../../../src/decide/lead/lead.ts";
-import { createDecisionPath } from "../../../src/decide/recommender.ts";
+import { createRecommender } from "../../../src/decide/recommender.ts";
 import { createOutlooks } from "../../../src/portrait/outlook.ts";
-import { createSchedule } from "../../../src/portrait/schedule.ts";
 import { dayMs, demandAt, generator, historyOf, nowMs, play, specOf, tickMs, valuesOf } from "./workload.ts";
 
 const history = historyOf(demandAt, 7, 60_000);
@@ -44,19 +43,19 @@ describe("with a week of history", () => {
     expect(totals(again)).toEqual(totals(played).slice(0, 100));
   });
 
-  test("a restarted path goes on where the first one was, its state having passed through JSON", () => {
+  test("a restarted recommender goes on where the first one was, its state having passed through JSON", () => {
     const values = valuesOf(demandAt, 60);
-    const path = createDecisionPath(specOf(), { schedule: createSchedule(specOf()), histories: learned });
+    const recommender = createRecommender(specOf(), { histories: learned });
     const tick = (k: number, present: number) => ({
       timeMs: nowMs + k * tickMs,
       loads: new Map([["load", values[k]]]),
       replicas: { online: present, cutoff: 0, standby: 0, starting: 0 },
     });
-    for (let k = 0; k < 50; k++) path.decide(tick(k, 30));
-    const state = JSON.parse(JSON.stringify(path.state()));
-    const next = createDecisionPath(specOf(), { schedule: createSchedule(specOf()), histories: learned, state });
+    for (let k = 0; k < 50; k++) recommender.decide(tick(k, 30));
+    const state = JSON.parse(JSON.stringify(recommender.state()));
+    const next = createRecommender(specOf(), { histories: learned, state });
     const silent = { ...tick(50, 30), loads: new Map([["load", null]]) };
-    expect(next.decide(silent).total).toBeGreaterThanOrEqual(path.decide(tick(50, 30)).total!);
+    expect(next.decide(silent).total).toBeGreaterThanOrEqual(recommender.decide(tick(50, 30)).total!);
   });
 });
 
@@ -89,15 +88,15 @@ describe("rises and falls", () => {
   });
 });
 
-test("a path that was not asked for hours begins again with the pods that are there, and drops none of them at once", () => {
-  const path = createDecisionPath(specOf(), { schedule: createSchedule(specOf()), histories: learned });
+test("a recommender that was not asked for hours begins again with the pods that are there, and drops none of them at once", () => {
+  const recommender = createRecommender(specOf(), { histories: learned });
   const tick = (timeMs: number, present: number) => ({
     timeMs,
     loads: new Map([["load", demandAt(timeMs)]]),
     replicas: { online: present, cutoff: 0, standby: 0, starting: 0 },
   });
-  for (let k = 0; k < 50; k++) path.decide(tick(nowMs + k * tickMs, 30));
-  const later = path.decide(tick(nowMs + 2 * 3_600_000, 90));
+  for (let k = 0; k < 50; k++) recommender.decide(tick(nowMs + k * tickMs, 30));
+  const later = recommender.decide(tick(nowMs + 2 * 3_600_000, 90));
   expect(later.total).toBe(90);
   expect(later.reason).toBe("ScaleDownStabilized");
 });
@@ -114,7 +113,7 @@ describe("the ladder", () => {
   test("a silent source holds ten minutes, falls for ten to the forecast, and stays there", () => {
     const played = play(
       specOf(),
-      { histories: learned, outlook: () => outlookOf(4) },
+      { histories: learned, forecast: () => outlookOf(4) },
       [...fill(20, 20), ...fill(100, null)],
       {
         start: 20,
@@ -131,27 +130,27 @@ describe("the ladder", () => {
   });
 
   test("a forecast that rises raises a silent workload", () => {
-    const played = play(specOf(), { histories: learned, outlook: () => outlookOf(60) }, [...live, ...fill(10, null)], {
+    const played = play(specOf(), { histories: learned, forecast: () => outlookOf(60) }, [...live, ...fill(10, null)], {
       start: 10,
     });
     // Cut at twice the highest load ever seen: no forecast is believed beyond.
     expect(played.at(-1)!.decision.total).toBeGreaterThan(40);
   });
 
-  describe("a value gone wild, then none that can be used", () => {
+  describe("an implausible value, then none that can be used", () => {
     const minute = 60_000;
     const normal = Array.from({ length: 20 }, (_, k) => demandAt(nowMs + k * minute - 30_000));
     const spec = specOf();
     const outlook = createOutlooks({
-      history: () => path.history("load"),
+      history: () => recommender.history("load"),
       timeZone: "UTC",
       horizonMs: dayMs,
       stepMs: minute,
     });
-    const path = createDecisionPath(spec, { schedule: createSchedule(spec), histories: learned, outlook });
+    const recommender = createRecommender(spec, { histories: learned, forecast: outlook });
     let present = 20;
     const decisions = [...normal, 1e9, -5, ...fill(3, null), ...fill(40, -5)].map((value, k) => {
-      const decision = path.decide({
+      const decision = recommender.decide({
         timeMs: nowMs + k * minute,
         loads: new Map([["load", value]]),
         replicas: { online: present, cutoff: 0, standby: 0, starting: 0 },
@@ -188,7 +187,7 @@ describe("the ladder", () => {
     const portraitProviders = [
       { type: "Dynamic" as const, priority: 0, dynamic: { portraitType: "Reactive" as const } },
     ];
-    const options = { histories: learned, outlook: () => outlookOf(60) };
+    const options = { histories: learned, forecast: () => outlookOf(60) };
     const played = play(specOf({ portraitProviders }), options, [...live, ...fill(240, null)], { start: 10 });
     for (const { decision } of played.slice(0, 20)) expect(decision).toMatchObject({ rung: "Reactive", total: 10 });
     const rungAt = (tick: number) => rungs(played)[20 + tick];
@@ -209,7 +208,7 @@ describe("the ladder", () => {
   test("zeros right after an outage are not believed for two windows", () => {
     const played = play(
       specOf(),
-      { histories: learned, outlook: () => outlookOf(9) },
+      { histories: learned, forecast: () => outlookOf(9) },
       [...fill(20, 10), ...fill(20, null), ...fill(7, 0), ...fill(60, 10)],
       { start: 10 },
     );
@@ -238,21 +237,21 @@ describe("the ladder", () => {
     expect(said(8, 3_600_000)).toMatch(/as its history does not show what happens within minutes$/);
   });
 
-  test("a stored forecast gone wild is cut, and said to be, live and in a silence", () => {
+  test("a stored forecast that is implausible is limited, and said to be, live and in a silence", () => {
     const short = new Map([["load", historyOf(demandAt, 0.5, 60_000)]]);
-    const options = { histories: short, outlook: () => outlookOf(1000) };
+    const options = { histories: short, forecast: () => outlookOf(1000) };
     const played = play(specOf(), options, [...live, ...fill(100, null)], { start: 10 });
     expect(played[19].decision).toMatchObject({ reason: "ForecastCut" });
     expect(played.at(-1)!.decision.message).toContain(
-      "stored forecast, cut to twice the highest load ever seen, goes on",
+      "stored forecast, limited to twice the highest load ever seen, is used instead",
     );
-    const calm = play(specOf(), { ...options, outlook: () => outlookOf(19) }, [...live, ...fill(100, null)]);
+    const calm = play(specOf(), { ...options, forecast: () => outlookOf(19) }, [...live, ...fill(100, null)]);
     for (const { decision } of calm) expect(decision.message).not.toContain("cut to");
   });
 
   test("with too little history a forecast may raise the number", () => {
     const short = new Map([["load", historyOf(demandAt, 0.5, 60_000)]]);
-    const played = play(specOf(), { histories: short, outlook: () => outlookOf(19) }, fill(30, 10), { start: 10 });
+    const played = play(specOf(), { histories: short, forecast: () => outlookOf(19) }, fill(30, 10), { start: 10 });
     expect(played.at(-1)!.decision).toMatchObject({ rung: "Fresh", total: 19 });
   });
 
@@ -334,9 +333,9 @@ describe("who proposes and what limits", () => {
   });
 
   test("the lead is measured from the pods' own starts", () => {
-    const path = createDecisionPath(specOf(), { schedule: createSchedule(specOf()), syncSeconds: 15 });
+    const recommender = createRecommender(specOf(), { syncSeconds: 15 });
     const tick = (k: number, startupSeconds: number[]) =>
-      path.decide({
+      recommender.decide({
         timeMs: nowMs + k * tickMs,
         loads: new Map([["load", 10]]),
         replicas: { online: 10, cutoff: 0, standby: 0, starting: 0 },
@@ -371,16 +370,16 @@ describe("who proposes and what limits", () => {
       resource: { name: "cpu", target: { type: "Utilization" as const, averageUtilization: 60 } },
     };
     const spec = specOf({ metrics: [cpu] });
-    expect(() => createDecisionPath(spec, { schedule: createSchedule(spec) })).toThrow("cpu");
+    expect(() => createRecommender(spec)).toThrow("cpu");
     const podTargets = new Map([["cpu", 0.3]]);
-    expect(() => createDecisionPath(spec, { schedule: createSchedule(spec), podTargets })).not.toThrow();
+    expect(() => createRecommender(spec, { podTargets })).not.toThrow();
   });
 
   test("a tick that does not come after the last is refused", () => {
-    const path = createDecisionPath(specOf(), { schedule: createSchedule(specOf()) });
+    const recommender = createRecommender(specOf(), {});
     const tick = { timeMs: nowMs, loads: new Map(), replicas: { online: 1, cutoff: 0, standby: 0, starting: 0 } };
-    path.decide(tick);
-    expect(() => path.decide(tick)).toThrow("2025-11-24T09:00:00.000Z");
+    recommender.decide(tick);
+    expect(() => recommender.decide(tick)).toThrow("2025-11-24T09:00:00.000Z");
   });
 });
 

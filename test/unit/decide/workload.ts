@@ -1,7 +1,6 @@
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Decision, DecisionTick } from "../../../src/decide/decision.ts";
-import { createDecisionPath, type RecommenderOptions } from "../../../src/decide/recommender.ts";
-import { createSchedule } from "../../../src/portrait/schedule.ts";
+import { createRecommender, type RecommenderOptions } from "../../../src/decide/recommender.ts";
 import type { Series } from "../../../src/series/series.ts";
 
 export const nowMs = Date.parse("2025-11-24T09:00:00Z");
@@ -71,14 +70,14 @@ export interface Played {
 /** Plays ticks in a loop that is closed: the pods wanted at a tick are those present at the next. */
 export function play(
   spec: Spec,
-  options: Omit<RecommenderOptions, "schedule">,
+  options: RecommenderOptions,
   values: readonly (number | null)[],
   { start = 1, startMs = nowMs, everyMs = tickMs, tick = {} as Partial<DecisionTick> } = {},
 ): Played[] {
-  const path = createDecisionPath(spec, { schedule: createSchedule(spec), ...options });
+  const recommender = createRecommender(spec, options);
   let present = start;
   return values.map((value, k) => {
-    const decision = path.decide({
+    const decision = recommender.decide({
       timeMs: startMs + k * everyMs,
       loads: new Map([["load", value]]),
       replicas: { online: present, cutoff: 0, standby: 0, starting: 0 },

@@ -107,6 +107,7 @@ describe("tuning in hindsight", () => {
     underProvisionedMinutes,
     unserved: 0,
     actions: 0,
+    standbyPodHours: 0,
     pods: new Int32Array(0),
   });
   const tried = [

@@ -16,6 +16,7 @@ const fresh: Decision = {
   message: "7 pods: load needs 5 now",
   provider: "Predictive",
   lead: { seconds: 60, source: "Measured", samples: 12 },
+  rules: [],
   proposals: [],
   loads: [],
 };

@@ -20,6 +20,7 @@ const decision: Decision = {
   message: "7 pods: load needs 5 now",
   provider: "Predictive",
   lead: { seconds: 60, source: "Measured", samples: 12 },
+  rules: [],
   proposals: [],
   loads: [{ name: "load", value: 70 }],
 };

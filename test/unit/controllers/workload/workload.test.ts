@@ -105,7 +105,7 @@ describe("decisions", () => {
   });
 
   test("without an HPA no sync is added to the lead", () => {
-    workload.recall([recordOf("a", 100)], nowMs);
+    workload.pods.recall([recordOf("a", 100)], nowMs);
     const none = workload.decide(ihpa, undefined, tickAt(0, 50), { ...options, syncSeconds: 0 }) as Decision;
     expect(none.lead).toEqual({ seconds: 20, source: "Measured", samples: 1 });
     expect(decide(1, 50).lead.seconds).toBe(35);
@@ -115,33 +115,35 @@ describe("decisions", () => {
 describe("pods", () => {
   test("each start is told once, whatever is seen again", () => {
     const lead = (seconds: number) => decide(seconds, 50).lead;
-    workload.seePods([podOf("a", undefined, { createdAgo: 40 })], "app=web", nowMs - 20_000);
+    workload.pods.observe([podOf("a", undefined, { createdAgo: 40 })], "app=web", nowMs - 20_000);
     expect(lead(0).samples).toBe(0);
     for (let tick = 1; tick < 4; tick++) {
-      workload.seePods([podOf("a", 10, { createdAgo: 40 })], "app=web", nowMs + tick * 15_000);
+      workload.pods.observe([podOf("a", 10, { createdAgo: 40 })], "app=web", nowMs + tick * 15_000);
       expect(lead(tick * 15)).toEqual({ seconds: 45, source: "Measured", samples: 1 });
     }
-    workload.recall([{ ...workload.records[0] }], nowMs + 60_000);
+    workload.pods.recall([{ ...workload.pods.records[0] }], nowMs + 60_000);
     expect(lead(60).samples).toBe(1);
   });
 
   test("a start that was seen between two decisions is not lost", () => {
     decide(0, 50);
-    workload.recall([recordOf("a", 100)], nowMs);
+    workload.pods.recall([recordOf("a", 100)], nowMs);
     expect(decide(3, 50).lead.samples).toBe(0); // the decision of the tick stands
     expect(decide(15, 50).lead.samples).toBe(1);
   });
 
   test("what changed is to be kept, what did not is not", () => {
     const [ready, unready] = [podOf("a", 10), podOf("a", undefined)];
-    expect(workload.seePods([unready], "app=web", nowMs)).toHaveLength(1);
-    expect(workload.seePods([unready], "app=web", nowMs + 15_000)).toEqual([]);
-    expect(workload.seePods([ready], "app=web", nowMs + 30_000)).toHaveLength(1);
-    expect(workload.seePods([], "app=web", nowMs + 45_000)).toMatchObject([{ uid: "uid-a", endedMs: nowMs + 45_000 }]);
-    expect(workload.seePods([], "app=web", nowMs + 60_000)).toEqual([]);
+    expect(workload.pods.observe([unready], "app=web", nowMs)).toHaveLength(1);
+    expect(workload.pods.observe([unready], "app=web", nowMs + 15_000)).toEqual([]);
+    expect(workload.pods.observe([ready], "app=web", nowMs + 30_000)).toHaveLength(1);
+    expect(workload.pods.observe([], "app=web", nowMs + 45_000)).toMatchObject([
+      { uid: "uid-a", endedMs: nowMs + 45_000 },
+    ]);
+    expect(workload.pods.observe([], "app=web", nowMs + 60_000)).toEqual([]);
     // A day later it is forgotten here; the store goes by its own retention.
-    workload.seePods([], "app=web", nowMs + 25 * 3_600_000);
-    expect(workload.records).toEqual([]);
+    workload.pods.observe([], "app=web", nowMs + 25 * 3_600_000);
+    expect(workload.pods.records).toEqual([]);
   });
 
   test("after a restart the lead is what it was, and windows go on", () => {
@@ -150,16 +152,16 @@ describe("pods", () => {
       recordOf("gone", 9000, { ready: [{ fromMs: nowMs - 9e6, toMs: nowMs - 8e6 }], endedMs: nowMs - 8e6 }),
       recordOf("old", 9000, { ready: [], endedMs: nowMs - 40 * 3_600_000 }),
     ];
-    workload.recall(records, nowMs);
-    workload.seePods([podOf("a", 5000, { createdAgo: 5020 })], "app=web", nowMs);
+    workload.pods.recall(records, nowMs);
+    workload.pods.observe([podOf("a", 5000, { createdAgo: 5020 })], "app=web", nowMs);
     expect(decide(0, 50).lead).toEqual({ seconds: 35, source: "Measured", samples: 3 });
-    expect(workload.records.map(({ name }) => name).toSorted()).toEqual(["a", "gone"]);
+    expect(workload.pods.records.map(({ name }) => name).toSorted()).toEqual(["a", "gone"]);
     expect(workload.reader(ihpa, "store/shop")).toMatchObject({ selector: "app=web", pods: [{}, {}] });
   });
 
   test("what others know from before our first look is added, and our own look stays", () => {
-    workload.seePods([podOf("a", 100, { createdAgo: 90_000 })], "app=web", nowMs);
-    expect(workload.records[0].startupSeconds).toBeUndefined();
+    workload.pods.observe([podOf("a", 100, { createdAgo: 90_000 })], "app=web", nowMs);
+    expect(workload.pods.records[0].startupSeconds).toBeUndefined();
     const theirs = recordOf("a", 0, {
       createdMs: nowMs - 90_000_000,
       startupSeconds: 30,
@@ -168,8 +170,8 @@ describe("pods", () => {
         { fromMs: nowMs - 90_000, toMs: Infinity },
       ],
     });
-    workload.recall([theirs], nowMs);
-    expect(workload.records).toMatchObject([
+    workload.pods.recall([theirs], nowMs);
+    expect(workload.pods.records).toMatchObject([
       {
         startupSeconds: 30,
         ready: [

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { createDecisionPath } from "../../../../src/decide/recommender.ts";
+import { createRecommender } from "../../../../src/decide/recommender.ts";
 import { createOutlooks } from "../../../../src/portrait/outlook.ts";
-import { createSchedule } from "../../../../src/portrait/schedule.ts";
 import type { Series } from "../../../../src/series/series.ts";
 import { dayMs, demandAt, generator, historyOf, nowMs, type Played, play, specOf } from "../workload.ts";
 
@@ -28,19 +27,18 @@ function played({ history, every, lag, noise }: (typeof cases)[number], fallMs =
     return load(nowMs + k * every - lag) * (1 + noise * error);
   });
   const known = historyOf(demandAt, history >= hourMs ? 28 : 8, history);
-  const past = (): Series => path.history("load")!;
+  const past = (): Series => recommender.history("load")!;
   const outlook = createOutlooks({ history: past, timeZone: "UTC", horizonMs: dayMs, stepMs: history });
   const spec = specOf();
-  const path = createDecisionPath(spec, {
-    schedule: createSchedule(spec),
+  const recommender = createRecommender(spec, {
     histories: new Map([["load", known]]),
-    outlook,
+    forecast: outlook,
   });
   let present = 10;
   return values.map((value, k) => {
     const replicas = { online: present, cutoff: 0, standby: 0, starting: 0 };
     const loads = new Map([["load", value]]);
-    const decision = path.decide({ timeMs: nowMs + k * every, loads, replicas, lagMs: lag });
+    const decision = recommender.decide({ timeMs: nowMs + k * every, loads, replicas, lagMs: lag });
     const one = { decision, observed: value, present };
     present = decision.total!;
     return one;
@@ -87,12 +85,12 @@ describe.each(cases)("history each $history ms, ticks each $every ms, values $la
 describe("where the history is too coarse for the next minutes", () => {
   const past = historyOf(demandAt, 28, hourMs);
   const outlook = createOutlooks({ history: () => past, timeZone: "UTC", horizonMs: dayMs, stepMs: hourMs });
-  const options = { histories: new Map([["load", past]]), outlook };
+  const options = { histories: new Map([["load", past]]), forecast: outlook };
 
   test("the plain forecast's quantile takes over: a steep morning is met before it is observed", () => {
     const [first] = play(specOf(), options, [demandAt(nowMs - 30_000)], { start: 8 });
     expect(first.decision.rung).toBe("Fresh");
-    expect(first.decision.message).toContain("its forecast reaches this");
+    expect(first.decision.message).toContain("the forecast reaches this");
     expect(first.decision.total).toBeGreaterThan(1.5 * first.observed);
   });
 

@@ -170,7 +170,7 @@ describe("the backtest of day 0", () => {
     expect(gate.judgement(at)).toMatchObject({ isTrusted: true, reason: "AsExpected" });
   });
 
-  test("a verdict outlives a new path, and a fresh backtest does not wash off live errors", () => {
+  test("a verdict outlives a new recommender, and a fresh backtest does not wash off live errors", () => {
     const gate = new AccuracyGate(rules, 0.95);
     feed(gate, 3, 3, 2, nowMs);
     const next = new AccuracyGate(rules, 0.95, JSON.parse(JSON.stringify(gate.state())));
@@ -272,7 +272,7 @@ describe("the ledger", () => {
   });
 });
 
-describe("in the decision path", () => {
+describe("in the recommender", () => {
   const hourly = historyOf(demandAt, 28, hourMs); // too coarse to learn the next minutes from
   const outlookOf = (factor: number, backtestOf?: LoadForecast["backtest"]): LoadForecast => {
     const steps = 144;
@@ -289,14 +289,14 @@ describe("in the decision path", () => {
   const values = valuesOf(demandAt, 720); // three hours
 
   test("a forecast that is good is used and trusted all along", () => {
-    const played = play(specOf(), { ...options, outlook: () => outlookOf(1) }, values, { start: 8 });
+    const played = play(specOf(), { ...options, forecast: () => outlookOf(1) }, values, { start: 8 });
     for (const { decision } of played) expect(decision.accuracy?.isTrusted).toBe(true);
     expect(played.at(-1)!.decision.rung).toBe("Fresh");
   });
 
   const wild = play(
     specOf(),
-    { ...options, outlook: (_, timeMs) => outlookOf(timeMs < nowMs + 2.6 * hourMs ? 1.9 : 1) },
+    { ...options, forecast: (_, timeMs) => outlookOf(timeMs < nowMs + 2.6 * hourMs ? 1.9 : 1) },
     [...values, ...valuesOf(demandAt, 1200).slice(720)],
     { start: 8 },
   );
@@ -322,7 +322,7 @@ describe("in the decision path", () => {
 
   test("one whose backtest failed is not used from the first tick on", () => {
     const failed = { error: 5, load: 12, relativeError: 1.6, samples: 400 };
-    const [first] = play(specOf(), { ...options, outlook: () => outlookOf(3, failed) }, [demandAt(nowMs)], {
+    const [first] = play(specOf(), { ...options, forecast: () => outlookOf(3, failed) }, [demandAt(nowMs)], {
       start: 8,
     });
     expect(first.decision).toMatchObject({
@@ -336,7 +336,7 @@ describe("in the decision path", () => {
     const failed = { error: 5, load: 12, relativeError: 1.6, samples: 400 };
     const silent = play(
       specOf(),
-      { ...options, outlook: () => outlookOf(3, failed) },
+      { ...options, forecast: () => outlookOf(3, failed) },
       [10, ...new Array(60).fill(null)],
       { start: 14 },
     );

@@ -3,9 +3,8 @@ import type {
   GrayStrategy,
   IntelligentHorizontalPodAutoscalerSpec,
 } from "../../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
-import { createDecisionPath } from "../../../../src/decide/recommender.ts";
-import { createStagedPath, type ScalingConstraints } from "../../../../src/decide/steps/staged-recommender.ts";
-import { createSchedule } from "../../../../src/portrait/schedule.ts";
+import type { ScalingConstraints } from "../../../../src/decide/decision.ts";
+import { createRecommender } from "../../../../src/decide/recommender.ts";
 import { nowMs, specOf } from "../workload.ts";
 
 type Spec = IntelligentHorizontalPodAutoscalerSpec;
@@ -32,10 +31,10 @@ interface Tick extends ScalingConstraints {
 
 /** A workload whose pods follow each answer, unless a tick says otherwise; `proposals` stand for somebody outside. */
 function play(spec: Spec, ticks: readonly Tick[], online = 2) {
-  const path = createStagedPath(spec, createDecisionPath(spec, { schedule: createSchedule(spec) }));
+  const recommender = createRecommender(spec);
   let there = { online, cutoff: 0, standby: 0 };
-  return ticks.map(({ load, proposed, follows = true, ...circumstances }, index) => {
-    const decision = path.decide(
+  return ticks.map(({ load, proposed, follows = true, ...constraints }, index) => {
+    const decision = recommender.decide(
       {
         timeMs: nowMs + index * 15_000,
         loads: load === undefined ? none : new Map([["load", load]]),
@@ -43,7 +42,7 @@ function play(spec: Spec, ticks: readonly Tick[], online = 2) {
         specReplicas: there.online + there.cutoff + there.standby,
         proposals: proposed === undefined ? [] : [{ provider: "outside", priority: 0, replicas: proposed }],
       },
-      circumstances,
+      constraints,
     );
     if (follows && decision.desired) there = decision.desired;
     return decision;
@@ -67,7 +66,7 @@ test("a target beyond the maximum rises by steps to the maximum, not past a step
 test("steps go on though another provider proposes the same number, or the proposal's end moves", () => {
   // With Kapacity any such difference begins anew, and a proposal without an end skips all later steps.
   const spec = foreign({ behavior: { scaleUp: up } });
-  const path = createStagedPath(spec, createDecisionPath(spec, { schedule: createSchedule(spec) }));
+  const recommender = createRecommender(spec);
   let online = 2;
   const seen = Array.from({ length: 4 }, (_, index) => {
     const timeMs = nowMs + index * 15_000;
@@ -75,7 +74,7 @@ test("steps go on though another provider proposes the same number, or the propo
       { provider: `p${index}`, priority: 0, replicas: 10, ...(index % 2 && { expireMs: timeMs + 60_000 }) },
     ];
     const replicas = { online, cutoff: 0, standby: 0, starting: 0 };
-    ({ online } = path.decide({ timeMs, loads: none, replicas, proposals }).desired!);
+    ({ online } = recommender.decide({ timeMs, loads: none, replicas, proposals }).desired!);
     return online;
   });
   expect(seen).toEqual([4, 6, 8, 10]);
@@ -119,10 +118,7 @@ describe("what is held holds the pods in service, not those out of service", () 
 
   test("paused: as wanted last", () => {
     const spec = foreign({ behavior: { scaleDown: down } });
-    const paused = createStagedPath(
-      { ...spec, paused: true },
-      createDecisionPath({ ...spec, paused: true }, { schedule: createSchedule(spec) }),
-    );
+    const paused = createRecommender({ ...spec, paused: true });
     const replicas = { online: 6, cutoff: 3, standby: 1, starting: 0 };
     const decision = paused.decide({ timeMs: nowMs, loads: none, replicas });
     expect(decision).toMatchObject({ desired: { online: 6, cutoff: 3, standby: 1 }, total: 10, reason: "Paused" });
@@ -149,7 +145,7 @@ test("a failed check with Rollback: all back in service, and the sentence says w
     10,
   );
   expect(sizes(played)).toEqual(["10/0/0", "8/2/0", "10/0/0"]);
-  expect(played[2].message).toContain("taken back to 10: errors rise");
+  expect(played[2].message).toContain("rolled back to 10: errors rise");
 });
 
 test("Preview shows the number at the end: nothing follows its steps", () => {
@@ -159,18 +155,6 @@ test("Preview shows the number at the end: nothing follows its steps", () => {
     10,
   );
   expect(played.at(-1)!.desired).toEqual({ online: 2, cutoff: 0, standby: 0 });
-});
-
-test("with neither steps nor pool a decision is what the path alone decides", () => {
-  const spec = specOf();
-  const alone = createDecisionPath(spec, { schedule: createSchedule(spec) });
-  const staged = createStagedPath(spec, createDecisionPath(spec, { schedule: createSchedule(spec) }));
-  for (let index = 0; index < 200; index++) {
-    const replicas = { online: 5 + (index % 3), cutoff: 0, standby: 0, starting: index % 2 };
-    const loads = new Map([["load", index % 17 === 0 ? null : 4 + 2 * Math.sin(index / 9)]]);
-    const tick = { timeMs: nowMs + index * 15_000, loads, replicas };
-    expect(staged.decide(tick)).toEqual(alone.decide(tick));
-  }
 });
 
 test("frozen pods that can't wake stay wanted, so that new pods are made in their stead", () => {

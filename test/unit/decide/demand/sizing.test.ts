@@ -1,12 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Demand } from "../../../../src/capacity/demand.ts";
-import { createDemandPath } from "../../../../src/decide/demand/capacity-demand.ts";
 import type { LoadForecast } from "../../../../src/decide/demand/load-forecast.ts";
-import { createDecisionPath } from "../../../../src/decide/recommender.ts";
-import { createSchedule } from "../../../../src/portrait/schedule.ts";
+import { createRecommender } from "../../../../src/decide/recommender.ts";
 import { dayMs, demandAt, historyOf, nowMs, specOf, tickMs } from "../workload.ts";
 
-const history = historyOf(demandAt, 3, 60_000);
 const replicas = { online: 10, cutoff: 0, standby: 0, starting: 0 };
 
 /** Pods as the root of the load: many pods share their spare time. */
@@ -21,17 +18,12 @@ const root: Demand = {
 const squared = historyOf((timeMs) => demandAt(timeMs) ** 2, 3, 60_000);
 
 describe("one load", () => {
-  test("the path decides in pods what the same path decides from pods, and tells loads in their own unit", () => {
+  test("a recommender decides in pods what it decides from pods, and reports loads in their own unit", () => {
     const spec = specOf();
-    const direct = createDecisionPath(spec, {
-      schedule: createSchedule(spec),
+    const direct = createRecommender(spec, {
       histories: new Map([["load", { ...squared, values: squared.values.map(Math.sqrt) }]]),
     });
-    const sized = createDemandPath(
-      spec,
-      { schedule: createSchedule(spec), histories: new Map([["load", squared]]) },
-      root,
-    );
+    const sized = createRecommender(spec, { histories: new Map([["load", squared]]), demand: root });
     for (let k = 0; k < 40; k++) {
       const timeMs = nowMs + k * tickMs;
       const load = demandAt(timeMs);
@@ -45,42 +37,33 @@ describe("one load", () => {
   });
 
   test("a forecast in the load's unit is read in pods", () => {
-    const outlook: LoadForecast = {
+    const forecast: LoadForecast = {
       startMs: nowMs - dayMs,
       stepMs: 3_600_000,
       levels: [0.5, 0.98],
       quantiles: [new Array(72).fill(100), new Array(72).fill(144)],
     };
     const spec = specOf();
-    const path = createDemandPath(spec, { schedule: createSchedule(spec), outlook: () => outlook }, root);
-    const decision = path.decide({ timeMs: nowMs, loads: new Map([["load", 81]]), replicas });
+    const recommender = createRecommender(spec, { forecast: () => forecast, demand: root });
+    const decision = recommender.decide({ timeMs: nowMs, loads: new Map([["load", 81]]), replicas });
     expect(decision.total).toBe(12);
   });
 });
 
-test("a load beyond any that the capacity was learnt from is told, and only then", () => {
+test("a load beyond any that the capacity was learnt from is named as such, and only then", () => {
   const upTo100: Demand = {
     ...root,
     extrapolates: ([load]: ArrayLike<number> & Iterable<number>) => load > 100,
   } as Demand;
-  const path = createDemandPath(specOf(), { schedule: createSchedule(specOf()) }, upTo100);
+  const recommender = createRecommender(specOf(), { demand: upTo100 });
   const said = [81, 121, null].map(
-    (load, k) => path.decide({ timeMs: nowMs + k * tickMs, loads: new Map([["load", load]]), replicas }).message,
+    (load, k) => recommender.decide({ timeMs: nowMs + k * tickMs, loads: new Map([["load", load]]), replicas }).message,
   );
   expect(said.map((message) => message.includes("beyond any that the capacity was learnt from"))).toEqual([
     false,
     true,
     false,
   ]);
-});
-
-test("without a learnt capacity the targets decide", () => {
-  const spec = specOf();
-  const options = { schedule: createSchedule(spec), histories: new Map([["load", history]]) };
-  const tick = { timeMs: nowMs, loads: new Map([["load", 7.3]]), replicas };
-  expect(createDemandPath(spec, options, undefined).decide(tick)).toEqual(
-    createDecisionPath(spec, options).decide(tick),
-  );
 });
 
 describe("two loads", () => {
@@ -106,7 +89,7 @@ describe("two loads", () => {
     ]),
     replicas,
   });
-  const open = () => createDemandPath(spec, { schedule: createSchedule(spec) }, both);
+  const open = () => createRecommender(spec, { demand: both });
 
   test("size the workload by their sum, beside metrics that are no loads", () => {
     const decision = open().decide(at(250, 45, 3));
@@ -119,12 +102,12 @@ describe("two loads", () => {
     expect(open().decide(at(null, 45, 3))).toMatchObject({ total: 10, reason: "MetricMissing" });
   });
 
-  test("their pasts are taken in once both are there", () => {
-    const path = open();
+  test("their histories are learnt once both are there", () => {
+    const recommender = open();
     const past = (value: number) => historyOf(() => value, 1, 60_000);
-    path.learn("reads", past(200));
-    expect(path.history("capacity")).toBeUndefined();
-    path.learn("writes", past(30));
-    expect(path.history("capacity")?.values[0]).toBeCloseTo(5, 9);
+    recommender.learn("reads", past(200));
+    expect(recommender.history("capacity")).toBeUndefined();
+    recommender.learn("writes", past(30));
+    expect(recommender.history("capacity")?.values[0]).toBeCloseTo(5, 9);
   });
 });

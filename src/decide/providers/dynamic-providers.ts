@@ -1,8 +1,8 @@
-import { type MetricSpec, metricName, metricTarget } from "../api/fields/metrics.ts";
-import { madeAlgorithms } from "../api/kinds/horizontal-portrait.ts";
-import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
-import { readQuantity } from "../api/values/quantity.ts";
-import { type MetricDemand, wholePods } from "./demand/metric-demand.ts";
+import { type MetricSpec, metricName, metricTarget } from "../../api/fields/metrics.ts";
+import { madeAlgorithms } from "../../api/kinds/horizontal-portrait.ts";
+import type { IntelligentHorizontalPodAutoscalerSpec } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
+import { readQuantity } from "../../api/values/quantity.ts";
+import { type MetricDemand, wholePods } from "../demand/metric-demand.ts";
 import type { Proposal } from "./select-proposal.ts";
 
 /** A provider whose portrait we make ourselves. */
@@ -38,6 +38,14 @@ export function readProviders(
   return { providers, targets };
 }
 
+/** Metrics that providers of a kind use. */
+export function metricsUsedBy(
+  providers: readonly DynamicProvider[],
+  kind: DynamicProvider["provider"],
+): ReadonlySet<string> {
+  return new Set(providers.flatMap(({ provider, metrics }) => (provider === kind ? metrics : [])));
+}
+
 function podTargetOf(metric: MetricSpec, podTargets: ReadonlyMap<string, number> | undefined): number {
   const name = metricName(metric);
   const target = metricTarget(metric);
@@ -51,21 +59,21 @@ function podTargetOf(metric: MetricSpec, podTargets: ReadonlyMap<string, number>
 /** What a dynamic provider proposes: the largest that its metrics ask for; undefined where none of them is known. */
 export function propose(
   { provider, priority, metrics, tolerance }: DynamicProvider,
-  wishes: ReadonlyMap<string, MetricDemand>,
+  demands: ReadonlyMap<string, MetricDemand>,
   present: number,
   all: readonly DynamicProvider[],
 ): Proposal | undefined {
   let replicas = Number.NEGATIVE_INFINITY;
   for (const name of metrics) {
-    const wish = wishes.get(name);
-    if (wish === undefined || wish.kind === "Unknown") continue;
-    if (provider === "Predictive" || wish.kind === "Silent") replicas = Math.max(replicas, wish.wanted);
+    const demand = demands.get(name);
+    if (demand === undefined || demand.kind === "Unknown") continue;
+    if (provider === "Predictive" || demand.kind === "Silent") replicas = Math.max(replicas, demand.wanted);
     else {
       // The tolerance damps the falls of a number that follows the load alone (beside a forecast, the hold does that). Rises it
       // lets pass, unlike the HPA's own: nothing may be below what is observed.
       const isAlone = !all.some((other) => other.provider === "Predictive");
-      const isNear = isAlone && wish.observed <= present && wish.observed >= (1 - tolerance) * present;
-      replicas = Math.max(replicas, isNear ? present : wholePods(wish.observed));
+      const isNear = isAlone && demand.observed <= present && demand.observed >= (1 - tolerance) * present;
+      replicas = Math.max(replicas, isNear ? present : wholePods(demand.observed));
     }
   }
   return Number.isFinite(replicas) ? { provider, priority, replicas } : undefined;
@@ -77,17 +85,17 @@ export function propose(
  */
 export function burstProposals(
   all: readonly DynamicProvider[],
-  wishes: ReadonlyMap<string, MetricDemand>,
+  demands: ReadonlyMap<string, MetricDemand>,
   others: Proposal | undefined,
 ): Proposal[] {
   return all.flatMap(({ provider, priority, metrics }) => {
     if (provider !== "Burst") return [];
     let replicas = Number.NEGATIVE_INFINITY;
     for (const name of metrics) {
-      const wish = wishes.get(name);
-      if (wish?.kind === "Live") replicas = Math.max(replicas, wish.burst ?? replicas);
-      if (others === undefined && wish?.kind === "Live") replicas = Math.max(replicas, wholePods(wish.observed));
-      if (others === undefined && wish?.kind === "Silent") replicas = Math.max(replicas, wish.wanted);
+      const demand = demands.get(name);
+      if (demand?.kind === "Live") replicas = Math.max(replicas, demand.burst ?? replicas);
+      if (others === undefined && demand?.kind === "Live") replicas = Math.max(replicas, wholePods(demand.observed));
+      if (others === undefined && demand?.kind === "Silent") replicas = Math.max(replicas, demand.wanted);
     }
     const lowers = others !== undefined && priority > others.priority && replicas < others.replicas;
     return Number.isFinite(replicas) && !lowers ? [{ provider, priority, replicas }] : [];
