@@ -10,10 +10,10 @@ import { type Run, runPolicy, scoreSizes } from "./replay/cluster.ts";
 import { forescalePolicy } from "./replay/forescale-policy.ts";
 import { fixedAtPeak, plainHpa, tuneHpa, tuneSchedule, usualTarget } from "./replay/plain-policies.ts";
 import { type Scene, type SceneDemand, sceneOf } from "./replay/replay-inputs.ts";
-import type { Tried } from "./replay/tune-target.ts";
+import type { Tried, Tuned } from "./replay/tune-target.ts";
 import { type Pictures, picturesOf } from "./report/pictures.ts";
 import { type RollingForecasts, rollForecasts } from "./rolling-forecasts.ts";
-import { type Verdict, type VerdictReason, verdictOf } from "./verdict.ts";
+import { type Verdict, type VerdictFacts, type VerdictReason, verdictOf } from "./verdict.ts";
 import { type ReplayRules, spanOf, tickMs, type Workload } from "./workload.ts";
 
 export const policyNames = ["forescale", "hpaTuned", "hpaDefault", "cronTuned", "fixed", "oracle"] as const;
@@ -31,6 +31,8 @@ export interface PolicyResult {
   readonly unserved: number;
   /** How often its size changed. */
   readonly actions: number;
+  /** Of `podHours`, those of pods on standby, which are frozen with their memory given back; absent where there were none. */
+  readonly standbyPodHours?: number;
   /** Load that it aims at, as a share of what a pod carries; for HPAs. */
   readonly target?: number;
   /** Whether a tuned policy lacks pods no longer than Forescale at some target; where not, the best one stands here. */
@@ -98,90 +100,19 @@ export function backtest(
 ): BacktestResult {
   const span = spanOf(workload, rules);
   const scene = sceneOf(workload, span, rules);
-  const { prediction } = workload.spec;
-  const timeZone = prediction?.timeZone ?? "UTC";
   const algorithm = algorithmFor(workload.spec);
-  const rolled = new Map<string, RollingForecasts>();
-  for (const { name, load } of scene.demands)
-    rolled.set(
-      name,
-      rollForecasts(load, {
-        fromMs: span.replayFromMs,
-        untilMs: span.replayUntilMs,
-        horizonMs: parseDuration(prediction?.horizon ?? "24h"),
-        historyMs: parseDuration(prediction?.history ?? "14d"),
-        timeZone,
-        algorithm: algorithm.replayed,
-      }),
-    );
+  const rolled = forecastsOf(scene, algorithm.replayed);
   onProgress(0.3);
-  const rungs = new Map<Rung, number>();
-  const causes = new Map<DecisionReason, number>();
-  const forescale = runPolicy(
-    scene,
-    forescalePolicy(
-      scene,
-      (metric, timeMs) => rolled.get(metric)?.latest(timeMs),
-      ({ rung, reason }) => {
-        rungs.set(rung, (rungs.get(rung) ?? 0) + 1);
-        causes.set(reason, (causes.get(reason) ?? 0) + 1);
-      },
-    ),
-  );
-  onProgress(0.6);
-  const hpaTuned = tuneHpa(scene, forescale.underProvisionedMinutes);
-  onProgress(0.8);
-  const cronTuned = tuneSchedule(scene, timeZone, forescale.underProvisionedMinutes);
-  const oracle = scoreSizes(scene, (tick) => scene.oracle[tick]);
-
-  const spanMinutes = (scene.ticks * tickMs) / 60_000;
-  const days = spanMinutes / 1440;
-  const result = (run: Run, about: Pick<PolicyResult, "target" | "isAsGood"> = {}): PolicyResult => ({
-    podHours: run.podHours,
-    overOracle: run.podHours / oracle.podHours,
-    underProvisionedMinutes: run.underProvisionedMinutes,
-    underProvisioned: run.underProvisionedMinutes / spanMinutes,
-    unserved: run.unserved,
-    actions: run.actions,
-    ...about,
-  });
-  const policies: Record<PolicyName, PolicyResult> = {
-    forescale: result(forescale),
-    hpaTuned: result(hpaTuned.run, { target: hpaTuned.target, isAsGood: hpaTuned.isAsGood }),
-    hpaDefault: result(runPolicy(scene, plainHpa(scene, usualTarget)), { target: usualTarget }),
-    cronTuned: result(cronTuned.run, { target: cronTuned.target, isAsGood: cronTuned.isAsGood }),
-    fixed: result(fixedAtPeak(scene)),
-    oracle: result(oracle),
-  };
+  const replayed = replayPolicies(scene, rolled, onProgress);
+  const policies = policyResults(scene, replayed);
   const leading = leadingDemand(scene);
   const rolling = rolled.get(leading.name)!;
   const accuracy = accuracyOf(rolling);
-  const headroom = headroomOf(prediction);
-  const { verdict, reasons } = verdictOf({
-    learntDays: (span.replayFromMs - span.learnFromMs) / 86_400_000,
-    accuracy,
-    refusal: refusalOf(rolling),
-    notReplayed: algorithm.notReplayed,
-    counters: scene.metrics.filter(({ load }) => examine(load).resets !== undefined).map(({ name }) => name),
-    maxError: Number((prediction?.accuracyGate?.maxError ?? "100%").slice(0, -1)) / 100,
-    ...allowanceOf(headroom),
-    short: policies.forescale.underProvisioned,
-    podHours: policies.forescale.podHours,
-    unserved: policies.forescale.unserved,
-    actionsPerDay: policies.forescale.actions / days,
-    startupSeconds: rules.startupSeconds,
-    tuned: {
-      target: hpaTuned.target,
-      podHours: policies.hpaTuned.podHours,
-      short: policies.hpaTuned.underProvisioned,
-      isAsGood: hpaTuned.isAsGood,
-      unserved: policies.hpaTuned.unserved,
-      actionsPerDay: policies.hpaTuned.actions / days,
-    },
-    capped:
-      scene.needed.reduce((n, pods) => n + (pods > scene.limits.maxReplicas ? 1 : 0), 0) / Math.max(1, scene.ticks),
-    isConstant: scene.oracle.every((pods) => pods === scene.oracle[0]),
-  });
+  const { verdict, reasons } = verdictOf(
+    verdictFacts({ scene, rules, policies, replayed, rolling, accuracy, notReplayed: algorithm.notReplayed }),
+  );
+  const { hpaTuned, cronTuned, forescale, oracle } = replayed;
+  const tried = resultsOver(scene, oracle);
   return {
     name: workload.name,
     ...span,
@@ -196,10 +127,10 @@ export function backtest(
     ...(algorithm.notReplayed !== undefined && { notReplayed: algorithm.notReplayed }),
     policies,
     tried: [
-      ...hpaTuned.tried.map((tried) => triedResult("hpa", tried, result)),
-      ...cronTuned.tried.map((tried) => triedResult("cron", tried, result)),
+      ...hpaTuned.tried.map((each) => triedResult("hpa", each, tried)),
+      ...cronTuned.tried.map((each) => triedResult("cron", each, tried)),
     ],
-    decisions: { rungs: sharesOf(rungs), reasons: sharesOf(causes) },
+    decisions: { rungs: sharesOf(replayed.rungs), reasons: sharesOf(replayed.reasons) },
     accuracy,
     verdict,
     reasons,
@@ -211,17 +142,137 @@ export function backtest(
   };
 }
 
+/** The forecasts that were known at each moment of the replay, by demand. */
+function forecastsOf({ workload, span, demands }: Scene, algorithm: string): Map<string, RollingForecasts> {
+  const { prediction } = workload.spec;
+  const options = {
+    fromMs: span.replayFromMs,
+    untilMs: span.replayUntilMs,
+    horizonMs: parseDuration(prediction?.horizon ?? "24h"),
+    historyMs: parseDuration(prediction?.history ?? "14d"),
+    timeZone: prediction?.timeZone ?? "UTC",
+    algorithm,
+  };
+  return new Map(demands.map(({ name, load }) => [name, rollForecasts(load, options)]));
+}
+
+interface Replayed {
+  readonly forescale: Run;
+  readonly hpaTuned: Tuned;
+  readonly cronTuned: Tuned;
+  readonly oracle: Run;
+  /** How often Forescale decided on each rung, and for each reason. */
+  readonly rungs: ReadonlyMap<Rung, number>;
+  readonly reasons: ReadonlyMap<DecisionReason, number>;
+}
+
+/** Forescale and those that it is compared with, through the same ticks; the plain ones tuned to lack pods no longer. */
+function replayPolicies(
+  scene: Scene,
+  forecasts: ReadonlyMap<string, RollingForecasts>,
+  onProgress: (share: number) => void,
+): Replayed {
+  const rungs = new Map<Rung, number>();
+  const reasons = new Map<DecisionReason, number>();
+  const policy = forescalePolicy(
+    scene,
+    (metric, timeMs) => forecasts.get(metric)?.latest(timeMs),
+    ({ rung, reason }) => {
+      rungs.set(rung, (rungs.get(rung) ?? 0) + 1);
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    },
+  );
+  const forescale = runPolicy(scene, policy);
+  onProgress(0.6);
+  const hpaTuned = tuneHpa(scene, forescale.underProvisionedMinutes);
+  onProgress(0.8);
+  const timeZone = scene.workload.spec.prediction?.timeZone ?? "UTC";
+  const cronTuned = tuneSchedule(scene, timeZone, forescale.underProvisionedMinutes);
+  const oracle = scoreSizes(scene, (tick) => scene.oracle[tick]);
+  return { forescale, hpaTuned, cronTuned, oracle, rungs, reasons };
+}
+
+type ResultOf = (run: Run, about?: Pick<PolicyResult, "target" | "isAsGood">) => PolicyResult;
+
+/** Gives runs as results: beside the oracle's, and as shares of the replay. */
+function resultsOver(scene: Scene, oracle: Run): ResultOf {
+  const spanMinutes = (scene.ticks * tickMs) / 60_000;
+  return (run, about = {}) => ({
+    podHours: run.podHours,
+    overOracle: run.podHours / oracle.podHours,
+    underProvisionedMinutes: run.underProvisionedMinutes,
+    underProvisioned: run.underProvisionedMinutes / spanMinutes,
+    unserved: run.unserved,
+    actions: run.actions,
+    ...(run.standbyPodHours > 0 && { standbyPodHours: run.standbyPodHours }),
+    ...about,
+  });
+}
+
+function policyResults(
+  scene: Scene,
+  { forescale, hpaTuned, cronTuned, oracle }: Replayed,
+): Record<PolicyName, PolicyResult> {
+  const result = resultsOver(scene, oracle);
+  return {
+    forescale: result(forescale),
+    hpaTuned: result(hpaTuned.run, { target: hpaTuned.target, isAsGood: hpaTuned.isAsGood }),
+    hpaDefault: result(runPolicy(scene, plainHpa(scene, usualTarget)), { target: usualTarget }),
+    cronTuned: result(cronTuned.run, { target: cronTuned.target, isAsGood: cronTuned.isAsGood }),
+    fixed: result(fixedAtPeak(scene)),
+    oracle: result(oracle),
+  };
+}
+
+interface Judged {
+  readonly scene: Scene;
+  readonly rules: ReplayRules;
+  readonly policies: Readonly<Record<PolicyName, PolicyResult>>;
+  readonly replayed: Replayed;
+  readonly rolling: RollingForecasts;
+  readonly accuracy: ForecastAccuracy | undefined;
+  readonly notReplayed: string | undefined;
+}
+
+/** What the verdict rests on. */
+function verdictFacts({ scene, rules, policies, replayed, rolling, accuracy, notReplayed }: Judged): VerdictFacts {
+  const { span, workload, needed, limits, metrics, oracle, ticks } = scene;
+  const { prediction } = workload.spec;
+  const { forescale, hpaTuned } = policies;
+  const days = (ticks * tickMs) / 86_400_000;
+  return {
+    learntDays: (span.replayFromMs - span.learnFromMs) / 86_400_000,
+    accuracy,
+    refusal: refusalOf(rolling),
+    notReplayed,
+    counters: metrics.filter(({ load }) => examine(load).resets !== undefined).map(({ name }) => name),
+    maxError: Number((prediction?.accuracyGate?.maxError ?? "100%").slice(0, -1)) / 100,
+    ...allowanceOf(headroomOf(prediction)),
+    short: forescale.underProvisioned,
+    podHours: forescale.podHours,
+    unserved: forescale.unserved,
+    actionsPerDay: forescale.actions / days,
+    startupSeconds: rules.startupSeconds,
+    tuned: {
+      target: replayed.hpaTuned.target,
+      podHours: hpaTuned.podHours,
+      short: hpaTuned.underProvisioned,
+      isAsGood: replayed.hpaTuned.isAsGood,
+      unserved: hpaTuned.unserved,
+      actionsPerDay: hpaTuned.actions / days,
+    },
+    capped: needed.reduce((n, pods) => n + (pods > limits.maxReplicas ? 1 : 0), 0) / Math.max(1, ticks),
+    isConstant: oracle.every((pods) => pods === oracle[0]),
+  };
+}
+
 function sharesOf<K extends string>(counts: ReadonlyMap<K, number>): Partial<Record<K, number>> {
   const all = counts.values().reduce((sum, count) => sum + count, 0);
   const entries = [...counts].sort((a, b) => b[1] - a[1]).map(([key, count]) => [key, count / all] as const);
   return Object.fromEntries(entries) as Partial<Record<K, number>>;
 }
 
-function triedResult(
-  policy: TriedResult["policy"],
-  { target, run }: Tried,
-  result: (run: Run) => PolicyResult,
-): TriedResult {
+function triedResult(policy: TriedResult["policy"], { target, run }: Tried, result: ResultOf): TriedResult {
   const { podHours, overOracle, underProvisioned, unserved, actions } = result(run);
   return { policy, target, podHours, overOracle, underProvisioned, unserved, actions };
 }

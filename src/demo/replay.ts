@@ -9,7 +9,7 @@ import { oracleReplicas } from "../backtest/replay/oracle.ts";
 import { type Score, Scoreboard } from "../backtest/replay/scoreboard.ts";
 import { SimulatedDeployment } from "../backtest/replay/simulated-deployment.ts";
 import { perPodTarget } from "../capacity/linear.ts";
-import type { Decision } from "../decide/decision.ts";
+import type { Decision, DecisionTick } from "../decide/decision.ts";
 import { createRecommender, type Recommender } from "../decide/recommender.ts";
 import type { Forecast } from "../forecast/forecast.ts";
 import { createHpa, type Hpa } from "../hpa/hpa.ts";
@@ -53,11 +53,13 @@ export interface ReplayOptions {
   readonly ihpa: IntelligentHorizontalPodAutoscaler;
   readonly server: MetricServer;
   readonly forecasts: Forecasts;
+  /** Called with every decision and the tick that it was made for. */
+  readonly onDecision?: (decision: Decision, tick: DecisionTick) => void;
 }
 
 /**
- * The closed loop in simulated time: a load, three policies and a deployment for each. Forescale's goes through the real decision
- * path, the real server and an HPA that reads the metric there; the plain HPA sees the same load with the same delay.
+ * The closed loop in simulated time: a load, three policies and a deployment for each. Forescale's goes through the real
+ * recommender, the real server and an HPA that reads the metric there; the plain HPA sees the same load with the same delay.
  */
 export class Replay {
   readonly #options: ReplayOptions;
@@ -185,14 +187,17 @@ export class Replay {
 
   #decide(nowMs: number, load: number): void {
     const { trace, ihpa, server } = this.#options;
-    const { online, starting, total: present } = this.#deployments.forescale;
-    const decision = this.#recommender.decide({
+    const { online, cutoff, standby, starting, total: present } = this.#deployments.forescale;
+    const observed: DecisionTick = {
       timeMs: nowMs,
       loads: new Map([[trace.metric, Number.isNaN(load) ? null : load]]),
       lagMs,
-      replicas: { online, cutoff: 0, standby: 0, starting },
+      replicas: { online, cutoff, standby, starting },
       startupSeconds: this.#startups,
-    });
+    };
+    const decision = this.#recommender.decide(observed);
+    this.#options.onDecision?.(decision, observed);
+    if (decision.desired) this.#deployments.forescale.moveTo(decision.desired, nowMs);
     this.#startups = [];
     this.#decision = decision;
     const { total, rung, reason, message, provider, loads, lead } = decision;

@@ -129,6 +129,11 @@ export function notesOf({ policies, stepSeconds, decisions, capacity, extrapolat
   for (const name of ["hpaTuned", "cronTuned"] as const)
     if (policies[name].isAsGood === false)
       notes.push(`${policyTitle(name, policies[name])} is its best; no target lacks pods as little as Forescale.`);
+  const { podHours, standbyPodHours } = policies.forescale;
+  if (standbyPodHours !== undefined)
+    notes.push(
+      `Of Forescale's pod-hours ${percent(standbyPodHours / podHours)} are on standby: frozen, their memory given back.`,
+    );
   if (stepSeconds > 60)
     notes.push(
       `Steps of ${stepSeconds / 60} min hide shorter bursts: real policies lack pods longer than replayed ones.`,

@@ -384,3 +384,16 @@ test("text and JSON tell the verdict, each policy and each horizon", () => {
   expect(json).not.toHaveProperty("pictures");
   expect(describeMany([result, result])).toHaveLength(3);
 });
+
+test("gray steps and a hot pool are replayed: pods leave service step by step, and the pool's hours stand apart", () => {
+  const grayStrategy = { grayState: "Cutoff", changePercent: 25, changeIntervalSeconds: 60, observationSeconds: 300 };
+  const spec = { behavior: { scaleDown: { disabled: false, grayStrategy } }, standby: { minReplicas: 2 } };
+  const rules = { startupSeconds: 60, replayMs: 12 * 3_600_000 };
+  const plain = backtest(workloadOf(wavyLoad(3)), rules).policies.forescale;
+  const staged = backtest(workloadOf(wavyLoad(3), 50, spec), rules);
+  const { forescale } = staged.policies;
+  expect(forescale.standbyPodHours).toBeCloseTo(2 * 12, 0);
+  expect(forescale.podHours).toBeGreaterThan(plain.podHours + 20);
+  expect(plain).not.toHaveProperty("standbyPodHours");
+  expect(describeResult(staged).join("\n")).toContain("are on standby: frozen, their memory given back");
+});
