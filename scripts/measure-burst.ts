@@ -8,7 +8,7 @@ import type { IntelligentHorizontalPodAutoscalerSpec } from "../src/api/kinds/in
 import { readManifest } from "../src/api/validation/read-manifest.ts";
 import { loadAt } from "../src/backtest/replay/load.ts";
 import { createRecommender } from "../src/decide/recommender.ts";
-import { seededRandom } from "../src/series/seeded-random.ts";
+import { seededRandom } from "../src/series/statistics/seeded-random.ts";
 import { before, dayMs, departureRate } from "./figures/departures.ts";
 
 const tickMs = 15_000;

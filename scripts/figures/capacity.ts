@@ -4,7 +4,7 @@ import { fitCapacity } from "../../src/capacity/fit-capacity.ts";
 import { fitSharing, fittedResponse, sizeOneQueue } from "../../src/capacity/response-model.ts";
 import type { CapacitySamples } from "../../src/capacity/samples.ts";
 import { fitLinearUsage, fitResidualUsage } from "../../src/capacity/usage-model.ts";
-import { seededRandom } from "../../src/series/seeded-random.ts";
+import { seededRandom } from "../../src/series/statistics/seeded-random.ts";
 import { departuresEvery } from "./departures.ts";
 import { type Colour, fill, legend, picture, plot, round, stroke } from "./picture.ts";
 

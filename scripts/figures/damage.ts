@@ -1,5 +1,5 @@
-import { seededRandom } from "../../src/series/seeded-random.ts";
 import type { Series } from "../../src/series/series.ts";
+import { seededRandom } from "../../src/series/statistics/seeded-random.ts";
 
 /** What monitoring does to a series, from which it should be read all the same. */
 export interface Damage {

@@ -1,10 +1,10 @@
 import { curve, place, type Scale } from "../../src/backtest/report/axes.ts";
 import { type Markup, markup } from "../../src/backtest/report/markup.ts";
 import { detectPeriods, type Period } from "../../src/forecast/periods/robust-period.ts";
-import { autocorrelation } from "../../src/series/autocorrelation.ts";
-import { powerOf, realSpectrum } from "../../src/series/fft.ts";
-import { finiteOf, median, robustScale } from "../../src/series/robust-statistics.ts";
 import type { Series } from "../../src/series/series.ts";
+import { autocorrelation } from "../../src/series/statistics/autocorrelation.ts";
+import { finiteOf, median, robustScale } from "../../src/series/statistics/robust-statistics.ts";
+import { powerOf, realSpectrum } from "../../src/series/transforms/fft.ts";
 import { damaged } from "./damage.ts";
 import { departuresEvery, hourMs } from "./departures.ts";
 import { legend, picture, plot, stroke } from "./picture.ts";

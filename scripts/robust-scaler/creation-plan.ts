@@ -1,4 +1,4 @@
-import { countQuantile } from "../../src/series/count-distribution.ts";
+import { countQuantile } from "../../src/series/statistics/count-distribution.ts";
 import { type ArrivalRates, sampleArrivals, type UnitArrivals } from "./arrivals.ts";
 import { creationTime, type PlanProblem } from "./creation-time.ts";
 

@@ -1,4 +1,4 @@
-import { countQuantile } from "../series/count-distribution.ts";
+import { countQuantile } from "../series/statistics/count-distribution.ts";
 
 /** How requests arrive while pods asked for now come up. */
 export interface ArrivalWindow {

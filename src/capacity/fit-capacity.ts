@@ -1,4 +1,4 @@
-import { quantileOfSorted } from "../series/robust-statistics.ts";
+import { quantileOfSorted } from "../series/statistics/robust-statistics.ts";
 import { type FitScore, faultOfFit, firstHeldBack, percent, scoreOf } from "./held-back.ts";
 import {
   busyForObjective,

@@ -1,4 +1,4 @@
-import { huberThreshold, huberWeight, robustScale } from "../series/robust-statistics.ts";
+import { huberThreshold, huberWeight, robustScale } from "../series/statistics/robust-statistics.ts";
 
 /** y = base + Σ slopes[j]·x[j], with nothing below 0: so it rises, or stays, with every x. */
 export interface NonNegativeFit {

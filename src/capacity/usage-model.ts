@@ -1,4 +1,4 @@
-import { median, quantileOfSorted } from "../series/robust-statistics.ts";
+import { median, quantileOfSorted } from "../series/statistics/robust-statistics.ts";
 import { fitNonNegative } from "./robust-regression.ts";
 
 /** What a pod uses under its share of the loads. */

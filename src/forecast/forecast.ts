@@ -1,6 +1,6 @@
 import { calendarOf } from "../series/calendar.ts";
-import { clipTo } from "../series/robust-statistics.ts";
 import type { Series } from "../series/series.ts";
+import { clipTo } from "../series/statistics/robust-statistics.ts";
 import {
   bandFactor,
   describeQuality,

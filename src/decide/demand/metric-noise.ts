@@ -1,4 +1,4 @@
-import type { Random } from "../../series/seeded-random.ts";
+import type { Random } from "../../series/statistics/seeded-random.ts";
 
 /** Trust in the newest value: the share of its surprise that the level follows. */
 const gains: readonly number[] = [0.75, 0.55, 0.4, 0.28, 0.2];

@@ -1,5 +1,5 @@
-import { seededRandom } from "../../series/seeded-random.ts";
 import type { Series } from "../../series/series.ts";
+import { seededRandom } from "../../series/statistics/seeded-random.ts";
 import { rareSeverity } from "../burst/burst-threshold.ts";
 import { LoadMemory } from "../demand/load-memory.ts";
 import { asSeenLive, NoiseFilter } from "../demand/metric-noise.ts";

@@ -1,4 +1,4 @@
-import { median, normalMad, quantileOfSorted } from "../../series/robust-statistics.ts";
+import { median, normalMad, quantileOfSorted } from "../../series/statistics/robust-statistics.ts";
 
 /** A lasting change of level: everything from `at` on stands `size` higher. */
 export interface LevelShift {

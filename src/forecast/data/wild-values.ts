@@ -1,4 +1,4 @@
-import { smallest } from "../../series/robust-statistics.ts";
+import { smallest } from "../../series/statistics/robust-statistics.ts";
 
 /**
  * Values so far beyond everything else in a history that they are faults of a query or a meter, not load.

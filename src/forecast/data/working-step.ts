@@ -1,6 +1,6 @@
 import { binMeans } from "../../series/resample.ts";
 import type { Series } from "../../series/series.ts";
-import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { gridLevels, medianIndex, root, unrootInPlace } from "../experts/past.ts";
 
 /** The finest step that is worth a forecast of its own, and the most steps of history that pay for their time. */

@@ -1,4 +1,4 @@
-import { clipTo, finiteOf, median, robustScale } from "../../series/robust-statistics.ts";
+import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
 import { carryParts } from "../experts/carried-parts.ts";
 import { bucketsOf } from "../experts/combination.ts";
 import { root } from "../experts/past.ts";

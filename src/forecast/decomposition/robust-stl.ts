@@ -1,4 +1,4 @@
-import { clipTo, finiteOf, median, robustScale } from "../../series/robust-statistics.ts";
+import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
 import { carryTrend } from "./robust-trend.ts";
 import { differenceTrend } from "./seasonal-difference-trend.ts";
 

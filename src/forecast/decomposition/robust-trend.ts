@@ -1,5 +1,4 @@
 import { solvePentadiagonal } from "../../series/banded.ts";
-import { addCurvature, addSlope, hodrickPrescott } from "../../series/hodrick-prescott.ts";
 import {
   finiteOf,
   huberThreshold,
@@ -7,7 +6,8 @@ import {
   median,
   robustScale,
   softThreshold,
-} from "../../series/robust-statistics.ts";
+} from "../../series/statistics/robust-statistics.ts";
+import { addCurvature, addSlope, hodrickPrescott } from "../../series/transforms/hodrick-prescott.ts";
 
 /**
  * Trend of a series without a period.

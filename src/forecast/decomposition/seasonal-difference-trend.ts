@@ -1,5 +1,5 @@
 import { addOuter, type BandFactor, bandMatrix, factor, solve } from "../../series/banded.ts";
-import { softThreshold } from "../../series/robust-statistics.ts";
+import { softThreshold } from "../../series/statistics/robust-statistics.ts";
 
 /**
  * Trend of a seasonal series from its seasonal differences (RobustSTL, section 3.2):

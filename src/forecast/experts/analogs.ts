@@ -1,5 +1,5 @@
-import { smallest } from "../../series/robust-statistics.ts";
-import { sortTogether, weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { smallest } from "../../series/statistics/robust-statistics.ts";
+import { sortTogether, weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { powers } from "./day-profile.ts";
 import { levelShares, levelsBefore } from "./level.ts";
 import { type Expert, gridLevels, type Past, presentMean, stepsIn, unrootInPlace } from "./past.ts";

@@ -1,5 +1,5 @@
 import { binMeans } from "../../series/resample.ts";
-import { clipTo, finiteOf, median, robustScale } from "../../series/robust-statistics.ts";
+import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
 import { robustStl } from "../decomposition/robust-stl.ts";
 import { carryTrend, robustTrend } from "../decomposition/robust-trend.ts";
 

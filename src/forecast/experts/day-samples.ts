@@ -1,4 +1,4 @@
-import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { powers } from "./day-profile.ts";
 import { gridLevels, type Past, stepsIn } from "./past.ts";
 

@@ -1,4 +1,4 @@
-import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { levelsBefore } from "./level.ts";
 import { type Expert, gridLevels, type Past, stepsIn, unrootInPlace } from "./past.ts";
 

@@ -1,4 +1,4 @@
-import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { levelShares, levelsBefore } from "./level.ts";
 import { type Expert, gridLevels, stepsIn, unrootInPlace } from "./past.ts";
 import { addLevels, fitOf, profileOf } from "./profile-and-level.ts";

@@ -1,4 +1,4 @@
-import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { levelShares, levelsBefore } from "./level.ts";
 import { gridLevels, type Past, presentMean, stepsIn, unrootInPlace } from "./past.ts";
 import { addLevels, fitOf } from "./profile-and-level.ts";

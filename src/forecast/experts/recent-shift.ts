@@ -1,5 +1,5 @@
 import type { Calendar } from "../../series/calendar.ts";
-import { median, quantileOfSorted } from "../../series/robust-statistics.ts";
+import { median, quantileOfSorted } from "../../series/statistics/robust-statistics.ts";
 
 /**
  * A load that has stood on another level for some hours, as after a release, a migration or a new customer: what came before

@@ -1,4 +1,4 @@
-import { median, medianAbsoluteDeviation } from "../../series/robust-statistics.ts";
+import { median, medianAbsoluteDeviation } from "../../series/statistics/robust-statistics.ts";
 
 /**
  * A load that becomes larger, or smaller, by about the same share day after day. Experts that repeat earlier days, each at the

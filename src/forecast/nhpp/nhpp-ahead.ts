@@ -1,4 +1,4 @@
-import { clipTo } from "../../series/robust-statistics.ts";
+import { clipTo } from "../../series/statistics/robust-statistics.ts";
 
 /**
  * An intensity carried beyond its history: λ_{T+h} = λ_{T+h−L}, over several periods the weighted geometric mean of it, times

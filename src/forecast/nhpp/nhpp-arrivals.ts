@@ -1,4 +1,4 @@
-import { finiteOf, median } from "../../series/robust-statistics.ts";
+import { finiteOf, median } from "../../series/statistics/robust-statistics.ts";
 
 /** A load read as arrivals: whole counts where it can be, else in units of its own noise. */
 export interface Arrivals {

@@ -1,5 +1,5 @@
-import { countQuantile, smoothCountQuantile } from "../../series/count-distribution.ts";
 import { endMs } from "../../series/series.ts";
+import { countQuantile, smoothCountQuantile } from "../../series/statistics/count-distribution.ts";
 import type { Forecast, ForecastArrivals, ForecastOutcome, ForecastRequest } from "../forecast.ts";
 import { type ArrivalHistory, readyHistory } from "./nhpp-history.ts";
 import { dispersionsOf, fitNhpp, type NhppLearned, type NhppModel, type NhppOptions } from "./nhpp-model.ts";

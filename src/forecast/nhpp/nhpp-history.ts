@@ -1,4 +1,4 @@
-import { finiteOf, median } from "../../series/robust-statistics.ts";
+import { finiteOf, median } from "../../series/statistics/robust-statistics.ts";
 
 /** A load made ready to be read as arrivals, and what had to be done to it. */
 export interface ArrivalHistory {

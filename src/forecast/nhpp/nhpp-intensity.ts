@@ -1,5 +1,5 @@
 import { bandMatrix, factor, solve } from "../../series/banded.ts";
-import { clipTo, softThreshold } from "../../series/robust-statistics.ts";
+import { clipTo, softThreshold } from "../../series/statistics/robust-statistics.ts";
 
 /**
  * Intensity of a non-homogeneous Poisson process that recurs: counts per bin in, expected counts per bin out.

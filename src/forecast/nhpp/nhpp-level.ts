@@ -1,4 +1,4 @@
-import { median } from "../../series/robust-statistics.ts";
+import { median } from "../../series/statistics/robust-statistics.ts";
 
 /** A lasting change of level: what came from `at` on is `factor` times what came before at the same time of day. */
 export interface ChangeOfLevel {

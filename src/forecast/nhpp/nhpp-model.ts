@@ -1,5 +1,5 @@
-import { countDispersion } from "../../series/count-dispersion.ts";
 import type { Series } from "../../series/series.ts";
+import { countDispersion } from "../../series/statistics/count-dispersion.ts";
 import { findPeriods } from "../periods/find-periods.ts";
 import { type Carrying, carryAhead, learnCarrying, type Origin } from "./nhpp-ahead.ts";
 import { type Arrivals, type Binned, binArrivals, readArrivals } from "./nhpp-arrivals.ts";

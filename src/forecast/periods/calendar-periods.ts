@@ -1,4 +1,4 @@
-import { finiteOf, median } from "../../series/robust-statistics.ts";
+import { finiteOf, median } from "../../series/statistics/robust-statistics.ts";
 
 const dayMs = 86_400_000;
 /** Share of the error that a calendar cycle must take away, where nothing else says that it is there. */

@@ -1,5 +1,5 @@
-import { lagProducts } from "../../series/fft.ts";
-import { smallest } from "../../series/robust-statistics.ts";
+import { smallest } from "../../series/statistics/robust-statistics.ts";
+import { lagProducts } from "../../series/transforms/fft.ts";
 import { centredMean } from "../experts/day-profile.ts";
 import { presentMean } from "../experts/past.ts";
 

@@ -1,4 +1,4 @@
-import { clipTo, finiteOf, median, robustScale } from "../../series/robust-statistics.ts";
+import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
 import { centredMean } from "../experts/day-profile.ts";
 import { presentMean } from "../experts/past.ts";
 import { detectShortPeriod } from "./detect-short-period.ts";

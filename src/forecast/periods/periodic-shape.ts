@@ -1,4 +1,4 @@
-import { autocorrelation } from "../../series/autocorrelation.ts";
+import { autocorrelation } from "../../series/statistics/autocorrelation.ts";
 
 /** A lag after which the whole shape of the series comes back, whatever that shape is. */
 export interface Recurrence {

@@ -1,4 +1,4 @@
-import { finiteOf, huberThreshold, huberWeight, robustScale } from "../../series/robust-statistics.ts";
+import { finiteOf, huberThreshold, huberWeight, robustScale } from "../../series/statistics/robust-statistics.ts";
 
 /** A spectral line: cos·cos(2πft) + sin·sin(2πft). */
 export interface Line {

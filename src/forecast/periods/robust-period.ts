@@ -1,5 +1,5 @@
-import { hodrickPrescott, lambdaFor } from "../../series/hodrick-prescott.ts";
-import { clipTo, finiteOf, median, robustScale } from "../../series/robust-statistics.ts";
+import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
+import { hodrickPrescott, lambdaFor } from "../../series/transforms/hodrick-prescott.ts";
 import { levelShifts, withoutShifts } from "../data/level-shifts.ts";
 import { withoutWildValues } from "../data/wild-values.ts";
 import { calendarPeriods } from "./calendar-periods.ts";

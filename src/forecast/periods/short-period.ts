@@ -1,4 +1,4 @@
-import { weightedQuantiles } from "../../series/weighted-quantile.ts";
+import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { type Profile, powers } from "../experts/day-profile.ts";
 import { levelShares, levelsBefore } from "../experts/level.ts";
 import { type Expert, gridLevels, type Past, presentMean, stepsIn, unrootInPlace } from "../experts/past.ts";

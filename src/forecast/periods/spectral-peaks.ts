@@ -1,6 +1,6 @@
-import { powerOf, realSpectrum } from "../../series/fft.ts";
-import { clipTo, median, normalMad, quantileOfSorted } from "../../series/robust-statistics.ts";
-import { boundary, modwt, squaredGain } from "../../series/wavelets.ts";
+import { clipTo, median, normalMad, quantileOfSorted } from "../../series/statistics/robust-statistics.ts";
+import { powerOf, realSpectrum } from "../../series/transforms/fft.ts";
+import { boundary, modwt, squaredGain } from "../../series/transforms/wavelets.ts";
 import { fisherPValue } from "./fisher-test.ts";
 import { type Line, subtract } from "./robust-lines.ts";
 

@@ -1,5 +1,5 @@
 import type { Calendar } from "../../series/calendar.ts";
-import { clipTo } from "../../series/robust-statistics.ts";
+import { clipTo } from "../../series/statistics/robust-statistics.ts";
 import { type CarriedParts, carryParts } from "../experts/carried-parts.ts";
 
 /** What forecasts from every origin share. */

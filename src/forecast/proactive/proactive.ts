@@ -1,5 +1,5 @@
 import { calendarOf } from "../../series/calendar.ts";
-import { clipTo, finiteOf, median, robustScale } from "../../series/robust-statistics.ts";
+import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
 import { carryParts } from "../experts/carried-parts.ts";
 import { type Bucket, bucketsOf } from "../experts/combination.ts";
 import { root } from "../experts/past.ts";

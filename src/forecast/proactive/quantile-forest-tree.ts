@@ -1,4 +1,4 @@
-import type { Random } from "../../series/seeded-random.ts";
+import type { Random } from "../../series/statistics/seeded-random.ts";
 
 /** A grown tree; nodes are numbers, 0 the root. */
 export interface Tree {

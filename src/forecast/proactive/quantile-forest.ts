@@ -1,4 +1,4 @@
-import { type Random, seededRandom, shuffle } from "../../series/seeded-random.ts";
+import { type Random, seededRandom, shuffle } from "../../series/statistics/seeded-random.ts";
 import { growTree, leafOf, type Tree } from "./quantile-forest-tree.ts";
 
 /**

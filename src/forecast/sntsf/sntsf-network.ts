@@ -1,4 +1,4 @@
-import type { Random } from "../../series/seeded-random.ts";
+import type { Random } from "../../series/statistics/seeded-random.ts";
 
 /**
  * The gated network of Kapacity's SNTSF forecaster (its class Fcnet), forward and backward by hand.

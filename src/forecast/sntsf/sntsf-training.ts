@@ -1,4 +1,4 @@
-import { seededRandom, shuffle } from "../../series/seeded-random.ts";
+import { seededRandom, shuffle } from "../../series/statistics/seeded-random.ts";
 import {
   type Batch,
   backward,

@@ -1,5 +1,5 @@
-import { seededRandom } from "../../../src/series/seeded-random.ts";
 import type { Series } from "../../../src/series/series.ts";
+import { seededRandom } from "../../../src/series/statistics/seeded-random.ts";
 
 /** A load of our own making: 16 days by the minute from a Monday on, the same on every machine. */
 export interface MadeLoad {

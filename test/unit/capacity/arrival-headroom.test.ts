@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { arrivalHeadroom } from "../../../src/capacity/arrival-headroom.ts";
-import { countDispersion } from "../../../src/series/count-dispersion.ts";
+import { countDispersion } from "../../../src/series/statistics/count-dispersion.ts";
 import {
   countProbability,
   countQuantile,
   normalQuantile,
   smoothCountQuantile,
-} from "../../../src/series/count-distribution.ts";
+} from "../../../src/series/statistics/count-distribution.ts";
 import { poissonDraw } from "../../golden/nhpp-series.ts";
 import { generator } from "../forecast/robust-series.ts";
 

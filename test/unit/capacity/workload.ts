@@ -1,5 +1,5 @@
 import type { CapacitySamples } from "../../../src/capacity/samples.ts";
-import { seededRandom } from "../../../src/series/seeded-random.ts";
+import { seededRandom } from "../../../src/series/statistics/seeded-random.ts";
 
 export const stepMs = 300_000;
 

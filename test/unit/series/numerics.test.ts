@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { addOuter, bandMatrix, factor, solve, solvePentadiagonal } from "../../../src/series/banded.ts";
 import { interpolate, presentShare } from "../../../src/series/gaps.ts";
-import { hodrickPrescott, lambdaFor } from "../../../src/series/hodrick-prescott.ts";
 import { binMeans, resample } from "../../../src/series/resample.ts";
 import {
   biweightMidvariance,
@@ -12,7 +11,8 @@ import {
   quantileOfSorted,
   robustScale,
   softThreshold,
-} from "../../../src/series/robust-statistics.ts";
+} from "../../../src/series/statistics/robust-statistics.ts";
+import { hodrickPrescott, lambdaFor } from "../../../src/series/transforms/hodrick-prescott.ts";
 
 const NaN64 = Number.NaN;
 const list = (...values: number[]) => Float64Array.from(values);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { asSeenLive, NoiseFilter } from "../../../../src/decide/demand/metric-noise.ts";
-import { seededRandom } from "../../../../src/series/seeded-random.ts";
+import { seededRandom } from "../../../../src/series/statistics/seeded-random.ts";
 import { demandAt, generator, nowMs, tickMs } from "../workload.ts";
 
 /** A normal number of deviation 1. */

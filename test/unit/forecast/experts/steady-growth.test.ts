@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { atPresentSize, grownBy, steadyGrowth } from "../../../../src/forecast/experts/steady-growth.ts";
 import { forecast } from "../../../../src/forecast/forecast.ts";
-import { seededRandom } from "../../../../src/series/seeded-random.ts";
+import { seededRandom } from "../../../../src/series/statistics/seeded-random.ts";
 
 const stepMs = 300_000;
 const perDay = 288;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { quantileForest } from "../../../../src/forecast/proactive/quantile-forest.ts";
-import { seededRandom } from "../../../../src/series/seeded-random.ts";
+import { seededRandom } from "../../../../src/series/statistics/seeded-random.ts";
 
 const levels = [0.05, 0.25, 0.5, 0.75, 0.95];
 

@@ -8,7 +8,7 @@ import {
   roomFor,
   type Shape,
 } from "../../../../src/forecast/sntsf/sntsf-network.ts";
-import { seededRandom } from "../../../../src/series/seeded-random.ts";
+import { seededRandom } from "../../../../src/series/statistics/seeded-random.ts";
 
 const shape: Shape = { context: 4, ahead: 3, series: 2, cardinalities: [3, 2], gates: 2, bottleneck: 2 };
 

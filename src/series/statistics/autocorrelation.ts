@@ -1,4 +1,4 @@
-import { lagProducts } from "./fft.ts";
+import { lagProducts } from "../transforms/fft.ts";
 
 /**
  * Autocorrelation of a series with gaps: a lag counts only the pairs of which both samples are there, so that missing samples

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { sortTogether, weightedQuantiles } from "../../../src/series/weighted-quantile.ts";
+import { sortTogether, weightedQuantiles } from "../../../../src/series/statistics/weighted-quantile.ts";
 
 function quantiles(values: number[], weights: number[], levels: number[]): Float64Array {
   const out = new Float64Array(levels.length).fill(Number.NaN);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { autocorrelation } from "../../../src/series/autocorrelation.ts";
-import { inverseReal, lagProducts, nextPowerOfTwo, realSpectrum } from "../../../src/series/fft.ts";
+import { autocorrelation } from "../../../../src/series/statistics/autocorrelation.ts";
+import { inverseReal, lagProducts, nextPowerOfTwo, realSpectrum } from "../../../../src/series/transforms/fft.ts";
 
 const samples = fc
   .array(fc.double({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 70 })

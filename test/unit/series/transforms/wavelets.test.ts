@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { boundary, modwt, squaredGain } from "../../../src/series/wavelets.ts";
+import { boundary, modwt, squaredGain } from "../../../../src/series/transforms/wavelets.ts";
 
 const series = fc
   .array(fc.double({ min: -10, max: 10, noNaN: true }), { minLength: 3, maxLength: 64 })

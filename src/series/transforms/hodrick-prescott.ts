@@ -1,4 +1,4 @@
-import { solvePentadiagonal } from "./banded.ts";
+import { solvePentadiagonal } from "../banded.ts";
 
 /**
  * Smooth trend of a series: argmin Σ w_t(y_t − τ_t)² + λ·Σ(τ_{t−1} − 2τ_t + τ_{t+1})², w_t = 0 where y is missing, so that gaps
