@@ -1,6 +1,6 @@
 import { runPolicy } from "../../src/backtest/replay/cluster.ts";
 import { forescalePolicy } from "../../src/backtest/replay/forescale-policy.ts";
-import { type Scene, sceneOf } from "../../src/backtest/replay/replay-inputs.ts";
+import { type ReplayInputs, replayInputsOf } from "../../src/backtest/replay/replay-inputs.ts";
 import { curve, place } from "../../src/backtest/report/axes.ts";
 import { type Markup, markup } from "../../src/backtest/report/markup.ts";
 import { rollForecasts } from "../../src/backtest/rolling-forecasts.ts";
@@ -31,16 +31,16 @@ const span = { learnFromMs: departureRate().startMs, replayFromMs, replayUntilMs
 const shown = { fromMs: Date.UTC(2001, 5, 13, 5), untilMs: Date.UTC(2001, 5, 13, 8) };
 
 /** A day's replay with one price. */
-function replay(quantile: string): { scene: Scene; run: ReturnType<typeof runPolicy>; decisions: Decision[] } {
-  const scene = sceneOf(workloadOf(quantile), span, { startupSeconds });
+function replay(quantile: string): { inputs: ReplayInputs; run: ReturnType<typeof runPolicy>; decisions: Decision[] } {
+  const inputs = replayInputsOf(workloadOf(quantile), span, { startupSeconds });
   const rolling = outlooks();
   const decisions: Decision[] = [];
   const policy = forescalePolicy(
-    scene,
+    inputs,
     (_, timeMs) => rolling.latest(timeMs),
     (decision) => decisions.push(decision),
   );
-  return { scene, run: runPolicy(scene, policy), decisions };
+  return { inputs, run: runPolicy(inputs, policy), decisions };
 }
 
 let rolled: ReturnType<typeof rollForecasts> | undefined;
@@ -59,8 +59,8 @@ function outlooks(): ReturnType<typeof rollForecasts> {
 
 /** A morning: what the load needs, what is seen of it, what is wanted, and what is there. */
 export function decidingMorning(): string {
-  const { scene, run, decisions } = replay("95");
-  const { needed, metrics } = scene;
+  const { inputs, run, decisions } = replay("95");
+  const { needed, metrics } = inputs;
   const first = Math.round((shown.fromMs - replayFromMs) / tickMs);
   const count = Math.round((shown.untilMs - shown.fromMs) / tickMs);
   const part = (of: (tick: number) => number) => Float64Array.from({ length: count }, (_, i) => of(first + i));
@@ -72,7 +72,7 @@ export function decidingMorning(): string {
   for (let i = 0; i < count; i++) {
     if (pods[i] < load[i]) short++;
     over += pods[i];
-    least += scene.oracle[first + i];
+    least += inputs.oracle[first + i];
   }
   const most = 1.06 * Math.max(...pods, ...load);
   const keys: Key[] = [
@@ -127,8 +127,8 @@ export function decidingPrice(): string {
   const [calm, wild] = calmestAndWildest();
   const panels = [costOf(calm, "cron", width, false), costOf(wild, "hpa", width, true)];
   const days = ["80", "90", "95", "98", "99", "99.9"].map((quantile) => {
-    const { run, scene } = replay(quantile);
-    const oracle = scene.oracle.reduce((sum, pods) => sum + pods, 0) * (tickMs / hourMs);
+    const { run, inputs } = replay(quantile);
+    const oracle = inputs.oracle.reduce((sum, pods) => sum + pods, 0) * (tickMs / hourMs);
     return { quantile, cost: run.podHours / oracle, short: (run.underProvisionedMinutes * minuteMs) / dayMs };
   });
   const dearest = Math.max(...days.map(({ cost }) => cost));
@@ -179,12 +179,12 @@ export function decidingPrice(): string {
 
 /** The quarter hours of the day, from 06:00 on, at which quantile 99 asks for the least and the most over what is observed. */
 function calmestAndWildest(): [number, number] {
-  const { scene, decisions } = replay("99");
+  const { inputs, decisions } = replay("99");
   let [calm, wild] = [0, 0];
   const shares = decisions.map(({ proposals, timeMs }, tick) => {
     const wanted = proposals.find(({ provider }) => provider === "Predictive")?.replicas ?? Number.NaN;
     const isAsked = timeMs % (15 * minuteMs) === 0 && timeMs % dayMs >= 6 * hourMs;
-    return isAsked ? (wanted * podCarries) / scene.metrics[0].atTick[tick] : Number.NaN;
+    return isAsked ? (wanted * podCarries) / inputs.metrics[0].atTick[tick] : Number.NaN;
   });
   shares.forEach((share, tick) => {
     if (share < shares[calm] || Number.isNaN(shares[calm])) calm = tick;

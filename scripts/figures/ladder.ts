@@ -9,7 +9,7 @@ import { lagMs, tickMs } from "../../src/backtest/workload.ts";
 import { perPodTarget } from "../../src/capacity/linear.ts";
 import type { Decision } from "../../src/decide/decision.ts";
 import { createRecommender } from "../../src/decide/recommender.ts";
-import { createOutlooks } from "../../src/portrait/outlook.ts";
+import { createLoadForecasts } from "../../src/portrait/load-forecasts.ts";
 import { predictivePortrait } from "../../src/portrait/predictive.ts";
 import { createSchedule } from "../../src/portrait/schedule.ts";
 import { servedReplicas } from "../../src/serve/metrics-api/served-number.ts";
@@ -67,7 +67,7 @@ export function ladder(): string {
 function sourceSilent(hasForecast: boolean): Served {
   const { spec } = ihpaOf("95", (text) => (hasForecast ? text : text.replace(/.*portraitType: Predictive.*\n/, "")));
   const load = departureRate();
-  const outlook = createOutlooks({
+  const outlook = createLoadForecasts({
     history: (name) => recommender.history(name),
     timeZone: "UTC",
     horizonMs: dayMs,
@@ -96,7 +96,7 @@ function controllersGone(): Served {
   const ihpa = ihpaOf("95");
   const load = departureRate();
   const schedule = createSchedule(ihpa.spec);
-  const outlook = createOutlooks({
+  const outlook = createLoadForecasts({
     history: (name) => recommender.history(name),
     timeZone: "UTC",
     horizonMs: dayMs,

@@ -9,7 +9,7 @@ import { algorithmFor } from "./algorithm-for.ts";
 import { type Run, runPolicy, scoreSizes } from "./replay/cluster.ts";
 import { forescalePolicy } from "./replay/forescale-policy.ts";
 import { fixedAtPeak, plainHpa, tuneHpa, tuneSchedule, usualTarget } from "./replay/plain-policies.ts";
-import { type Scene, type SceneDemand, sceneOf } from "./replay/replay-inputs.ts";
+import { type ReplayDemand, type ReplayInputs, replayInputsOf } from "./replay/replay-inputs.ts";
 import type { Tried, Tuned } from "./replay/tune-target.ts";
 import { type Pictures, picturesOf } from "./report/pictures.ts";
 import { type RollingForecasts, rollForecasts } from "./rolling-forecasts.ts";
@@ -99,29 +99,29 @@ export function backtest(
   onProgress: (share: number) => void = () => {},
 ): BacktestResult {
   const span = spanOf(workload, rules);
-  const scene = sceneOf(workload, span, rules);
+  const inputs = replayInputsOf(workload, span, rules);
   const algorithm = algorithmFor(workload.spec);
-  const rolled = forecastsOf(scene, algorithm.replayed);
+  const rolled = forecastsOf(inputs, algorithm.replayed);
   onProgress(0.3);
-  const replayed = replayPolicies(scene, rolled, onProgress);
-  const policies = policyResults(scene, replayed);
-  const leading = leadingDemand(scene);
+  const replayed = replayPolicies(inputs, rolled, onProgress);
+  const policies = policyResults(inputs, replayed);
+  const leading = leadingDemand(inputs);
   const rolling = rolled.get(leading.name)!;
   const accuracy = accuracyOf(rolling);
   const { verdict, reasons } = verdictOf(
-    verdictFacts({ scene, rules, policies, replayed, rolling, accuracy, notReplayed: algorithm.notReplayed }),
+    verdictFacts({ inputs, rules, policies, replayed, rolling, accuracy, notReplayed: algorithm.notReplayed }),
   );
   const { hpaTuned, cronTuned, forescale, oracle } = replayed;
-  const tried = resultsOver(scene, oracle);
+  const tried = resultsOver(inputs, oracle);
   return {
     name: workload.name,
     ...span,
-    stepSeconds: Math.max(...scene.metrics.map(({ load }) => load.stepMs)) / 1000,
+    stepSeconds: Math.max(...inputs.metrics.map(({ load }) => load.stepMs)) / 1000,
     startupSeconds: rules.startupSeconds,
     podTargets: Object.fromEntries(workload.podTargets),
-    ...(scene.capacity && { capacity: scene.capacity.status }),
-    ...extrapolatedIn(scene),
-    ...carriedBy(scene),
+    ...(inputs.capacity && { capacity: inputs.capacity.status }),
+    ...extrapolatedIn(inputs),
+    ...carriedBy(inputs),
     metric: leading.name,
     algorithm: algorithm.replayed,
     ...(algorithm.notReplayed !== undefined && { notReplayed: algorithm.notReplayed }),
@@ -134,7 +134,7 @@ export function backtest(
     accuracy,
     verdict,
     reasons,
-    pictures: picturesOf(scene, leading, rolling, {
+    pictures: picturesOf(inputs, leading, rolling, {
       forescale: forescale.pods,
       hpa: hpaTuned.run.pods,
       oracle: oracle.pods,
@@ -143,7 +143,7 @@ export function backtest(
 }
 
 /** The forecasts that were known at each moment of the replay, by demand. */
-function forecastsOf({ workload, span, demands }: Scene, algorithm: string): Map<string, RollingForecasts> {
+function forecastsOf({ workload, span, demands }: ReplayInputs, algorithm: string): Map<string, RollingForecasts> {
   const { prediction } = workload.spec;
   const options = {
     fromMs: span.replayFromMs,
@@ -168,35 +168,35 @@ interface Replayed {
 
 /** Forescale and those that it is compared with, through the same ticks; the plain ones tuned to lack pods no longer. */
 function replayPolicies(
-  scene: Scene,
+  inputs: ReplayInputs,
   forecasts: ReadonlyMap<string, RollingForecasts>,
   onProgress: (share: number) => void,
 ): Replayed {
   const rungs = new Map<Rung, number>();
   const reasons = new Map<DecisionReason, number>();
   const policy = forescalePolicy(
-    scene,
+    inputs,
     (metric, timeMs) => forecasts.get(metric)?.latest(timeMs),
     ({ rung, reason }) => {
       rungs.set(rung, (rungs.get(rung) ?? 0) + 1);
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     },
   );
-  const forescale = runPolicy(scene, policy);
+  const forescale = runPolicy(inputs, policy);
   onProgress(0.6);
-  const hpaTuned = tuneHpa(scene, forescale.underProvisionedMinutes);
+  const hpaTuned = tuneHpa(inputs, forescale.underProvisionedMinutes);
   onProgress(0.8);
-  const timeZone = scene.workload.spec.prediction?.timeZone ?? "UTC";
-  const cronTuned = tuneSchedule(scene, timeZone, forescale.underProvisionedMinutes);
-  const oracle = scoreSizes(scene, (tick) => scene.oracle[tick]);
+  const timeZone = inputs.workload.spec.prediction?.timeZone ?? "UTC";
+  const cronTuned = tuneSchedule(inputs, timeZone, forescale.underProvisionedMinutes);
+  const oracle = scoreSizes(inputs, (tick) => inputs.oracle[tick]);
   return { forescale, hpaTuned, cronTuned, oracle, rungs, reasons };
 }
 
 type ResultOf = (run: Run, about?: Pick<PolicyResult, "target" | "isAsGood">) => PolicyResult;
 
 /** Gives runs as results: beside the oracle's, and as shares of the replay. */
-function resultsOver(scene: Scene, oracle: Run): ResultOf {
-  const spanMinutes = (scene.ticks * tickMs) / 60_000;
+function resultsOver(inputs: ReplayInputs, oracle: Run): ResultOf {
+  const spanMinutes = (inputs.ticks * tickMs) / 60_000;
   return (run, about = {}) => ({
     podHours: run.podHours,
     overOracle: run.podHours / oracle.podHours,
@@ -210,22 +210,22 @@ function resultsOver(scene: Scene, oracle: Run): ResultOf {
 }
 
 function policyResults(
-  scene: Scene,
+  inputs: ReplayInputs,
   { forescale, hpaTuned, cronTuned, oracle }: Replayed,
 ): Record<PolicyName, PolicyResult> {
-  const result = resultsOver(scene, oracle);
+  const result = resultsOver(inputs, oracle);
   return {
     forescale: result(forescale),
     hpaTuned: result(hpaTuned.run, { target: hpaTuned.target, isAsGood: hpaTuned.isAsGood }),
-    hpaDefault: result(runPolicy(scene, plainHpa(scene, usualTarget)), { target: usualTarget }),
+    hpaDefault: result(runPolicy(inputs, plainHpa(inputs, usualTarget)), { target: usualTarget }),
     cronTuned: result(cronTuned.run, { target: cronTuned.target, isAsGood: cronTuned.isAsGood }),
-    fixed: result(fixedAtPeak(scene)),
+    fixed: result(fixedAtPeak(inputs)),
     oracle: result(oracle),
   };
 }
 
 interface Judged {
-  readonly scene: Scene;
+  readonly inputs: ReplayInputs;
   readonly rules: ReplayRules;
   readonly policies: Readonly<Record<PolicyName, PolicyResult>>;
   readonly replayed: Replayed;
@@ -235,8 +235,8 @@ interface Judged {
 }
 
 /** What the verdict rests on. */
-function verdictFacts({ scene, rules, policies, replayed, rolling, accuracy, notReplayed }: Judged): VerdictFacts {
-  const { span, workload, needed, limits, metrics, oracle, ticks } = scene;
+function verdictFacts({ inputs, rules, policies, replayed, rolling, accuracy, notReplayed }: Judged): VerdictFacts {
+  const { span, workload, needed, limits, metrics, oracle, ticks } = inputs;
   const { prediction } = workload.spec;
   const { forescale, hpaTuned } = policies;
   const days = (ticks * tickMs) / 86_400_000;
@@ -277,7 +277,7 @@ function triedResult(policy: TriedResult["policy"], { target, run }: Tried, resu
   return { policy, target, podHours, overOracle, underProvisioned, unserved, actions };
 }
 
-function extrapolatedIn({ capacity, metrics, ticks }: Scene): Pick<BacktestResult, "extrapolated"> {
+function extrapolatedIn({ capacity, metrics, ticks }: ReplayInputs): Pick<BacktestResult, "extrapolated"> {
   const demand = capacity?.demand;
   if (demand === undefined) return {};
   const loads = demand.loads.map((name) => metrics.find((metric) => metric.name === name)!.atTick);
@@ -287,7 +287,7 @@ function extrapolatedIn({ capacity, metrics, ticks }: Scene): Pick<BacktestResul
 }
 
 /** What a learnt capacity of one load comes to at the replay's usual size. */
-function carriedBy({ capacity, oracle }: Scene): Pick<BacktestResult, "carried"> {
+function carriedBy({ capacity, oracle }: ReplayInputs): Pick<BacktestResult, "carried"> {
   const demand = capacity?.demand;
   if (demand?.loads.length !== 1) return {};
   const pods = Math.max(1, Math.round(oracle.reduce((sum, each) => sum + each, 0) / oracle.length));
@@ -295,8 +295,8 @@ function carriedBy({ capacity, oracle }: Scene): Pick<BacktestResult, "carried">
 }
 
 /** The demand that asks for the most pods over the replay. */
-function leadingDemand({ demands, span }: Scene): SceneDemand {
-  const asked = ({ load: { startMs, stepMs, values }, pods }: SceneDemand) =>
+function leadingDemand({ demands, span }: ReplayInputs): ReplayDemand {
+  const asked = ({ load: { startMs, stepMs, values }, pods }: ReplayDemand) =>
     values
       .slice(Math.floor((span.replayFromMs - startMs) / stepMs))
       .reduce((sum, value) => sum + (pods(value) || 0), 0) * stepMs;

@@ -1,6 +1,6 @@
 import type { Forecast, ForecastOutcome } from "../forecast/forecast.ts";
 import { forecastByName } from "../forecast/forecast-by-name.ts";
-import { outlookLevels } from "../portrait/outlook.ts";
+import { forecastLevels } from "../portrait/load-forecasts.ts";
 import { resample } from "../series/resample.ts";
 import type { Series } from "../series/series.ts";
 
@@ -13,7 +13,7 @@ const usualEveryMs = 120 * minuteMs;
 const weightsKeptMs = 6 * 60 * minuteMs;
 /** Levels of the weighted quantile loss. */
 export const scoredLevels: readonly number[] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-const levels = [...new Set([...outlookLevels, ...scoredLevels])].sort((a, b) => a - b);
+const levels = [...new Set([...forecastLevels, ...scoredLevels])].sort((a, b) => a - b);
 
 export interface RollingOptions {
   readonly fromMs: number;

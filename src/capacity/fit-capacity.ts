@@ -13,7 +13,7 @@ import type { CapacitySamples } from "./samples.ts";
 import { fitLinearUsage, fitResidualUsage, furthest, sizeByUsage, type UsageModel } from "./usage-model.ts";
 
 /** What the capacity shall keep to. */
-export interface CapacityWish {
+export interface CapacityRequest {
   readonly model: "Auto" | "LinearWithBase" | "Residual" | "Queueing";
   /** Usage that is right for one pod, above 0. */
   readonly usageTarget?: number;
@@ -56,7 +56,7 @@ const worthIt = 0.95;
  *
  * @throws RangeError for a target or an objective that is not above 0
  */
-export function fitCapacity(samples: CapacitySamples, wish: CapacityWish): CapacityFit {
+export function fitCapacity(samples: CapacitySamples, wish: CapacityRequest): CapacityFit {
   const { usageTarget, objective } = wish;
   if (usageTarget !== undefined && !(usageTarget > 0 && Number.isFinite(usageTarget)))
     throw new RangeError(`a target per pod must be above 0: ${usageTarget}`);
@@ -182,7 +182,7 @@ function fittedUsage(model: UsageModel, { perPod, pods }: Rows): Float64Array {
 }
 
 /** The usage model that did best where it had not looked, learnt from all of it. */
-function chooseUsage(rows: Rows, wanted: CapacityWish["model"]): { model: UsageModel; score: FitScore } | string {
+function chooseUsage(rows: Rows, wanted: CapacityRequest["model"]): { model: UsageModel; score: FitScore } | string {
   const parts = split(rows, "usage");
   if (typeof parts === "string") return parts;
   const shapes = usageShapes.filter(
@@ -204,7 +204,7 @@ function chooseUsage(rows: Rows, wanted: CapacityWish["model"]): { model: UsageM
   return { model, score: best.score };
 }
 
-function sizeUsage(rows: Rows, target: number, wanted: CapacityWish["model"]): Sizing | string {
+function sizeUsage(rows: Rows, target: number, wanted: CapacityRequest["model"]): Sizing | string {
   const chosen = chooseUsage(rows, wanted);
   if (typeof chosen === "string") return chosen;
   const { model, score } = chosen;

@@ -8,7 +8,7 @@ import { parseDuration } from "../api/values/duration.ts";
 import { capacityColumns, type Demand, learnFromColumns } from "../capacity/demand.ts";
 import type { Decision, DecisionTick } from "../decide/decision.ts";
 import { createRecommender, type Recommender } from "../decide/recommender.ts";
-import { createOutlooks } from "../portrait/outlook.ts";
+import { createLoadForecasts } from "../portrait/load-forecasts.ts";
 import { binMeans } from "../series/resample.ts";
 import { endMs, type Series } from "../series/series.ts";
 import { type Command, type Io, UsageError, type Values } from "./command.ts";
@@ -86,7 +86,7 @@ function openRecommender(
   // Between its points the recommender's own memory knows lines only, along which arrivals don't scatter as they came.
   const countsArrivals = algorithm === "NHPP";
   let leadSeconds: number | undefined;
-  const forecast = createOutlooks({
+  const forecast = createLoadForecasts({
     leadSeconds: () => leadSeconds,
     history: (metric) => {
       const lived = recommender.history(metric);

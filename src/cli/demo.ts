@@ -6,7 +6,7 @@ import { printable } from "../api/validation/problem.ts";
 import { ManifestError } from "../api/validation/read-manifest.ts";
 import { parseDuration } from "../api/values/duration.ts";
 import { sizePods } from "../backtest/replay/load.ts";
-import { LinesDisplay } from "../demo/line-display.ts";
+import { LineDisplay } from "../demo/line-display.ts";
 import { type Display, runDemo } from "../demo/run.ts";
 import { describeSpeed, describeSummary } from "../demo/summary.ts";
 import { TerminalDisplay } from "../demo/terminal.ts";
@@ -99,7 +99,7 @@ function displayOf(io: Io, isJson: boolean): Display {
   const { stdout } = io;
   if (isJson) return { begin() {}, show() {}, end() {} };
   if (isTerminal(io)) return new TerminalDisplay(stdout as WriteStream, !process.env.NO_COLOR, () => performance.now());
-  return new LinesDisplay((line) => stdout.write(`${line}\n`));
+  return new LineDisplay((line) => stdout.write(`${line}\n`));
 }
 
 function columnsOf({ stdout }: Io): number {

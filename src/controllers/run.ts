@@ -49,7 +49,7 @@ import { PortraitController } from "./portrait/portrait-controller.ts";
 import { ReplicaProfileController } from "./replica-profile/replica-profile-controller.ts";
 import { RegressionWatch } from "./stability/regression-watch.ts";
 import { StabilityChecks } from "./stability/stability-checks.ts";
-import { Loads } from "./workload/metric-reader.ts";
+import { MetricReader } from "./workload/metric-reader.ts";
 
 export interface ControllerOptions {
   readonly client: KubeClient;
@@ -208,7 +208,7 @@ async function lead(leading: Leading): Promise<void> {
   });
   let hasNewcomers = false;
   let wake = () => {};
-  const loads = new Loads({
+  const loads = new MetricReader({
     sources,
     histories,
     live: new LiveValues(),
@@ -238,7 +238,7 @@ async function lead(leading: Leading): Promise<void> {
   });
   const ihpaController = new IhpaController({
     // An IHPA's profile has its name.
-    circumstances: (key) => profileController.circumstances(key),
+    constraints: (key) => profileController.constraints(key),
     client,
     applier,
     scales,
@@ -325,7 +325,7 @@ async function lead(leading: Leading): Promise<void> {
   });
   leading.pods.onChange(({ type, object }) => {
     if (type === "Deleted") podStates.forget(object);
-    if (!hasPodState(object) && !profileController.isTold(object)) return;
+    if (!hasPodState(object) && !profileController.isReported(object)) return;
     const profile = profileController.profileOf(object);
     if (profile === undefined || profile === "Unknown") queues.pods.add(formatKey(keyOf(object)));
     else queues.profiles.add(profile);

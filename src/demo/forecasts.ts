@@ -1,6 +1,6 @@
 import type { Forecast } from "../forecast/forecast.ts";
 import type { ForecastPool } from "../forecast/workers/worker-pool.ts";
-import { outlookLevels } from "../portrait/outlook.ts";
+import { forecastLevels } from "../portrait/load-forecasts.ts";
 import { resample } from "../series/resample.ts";
 import { endMs, type Series } from "../series/series.ts";
 
@@ -63,7 +63,7 @@ export class Forecasts {
     const outcome = await this.#pool.forecast({
       series,
       horizon,
-      levels: outlookLevels,
+      levels: forecastLevels,
       timeZone: "UTC",
       ...(held && nowMs - held.atMs < weightsKeptMs && { weights: held.weights }),
     });

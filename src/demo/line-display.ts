@@ -6,7 +6,7 @@ import { describeSpeed, policyTitles } from "./summary.ts";
 const hourMs = 3_600_000;
 
 /** For files and pipes: what is replayed, the line that reads the metric, and a line a simulated hour. */
-export class LinesDisplay implements Display {
+export class LineDisplay implements Display {
   readonly #write: (line: string) => void;
   #hour = Number.NaN;
 

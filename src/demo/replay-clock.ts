@@ -11,7 +11,7 @@ const windowMs = 3000;
 const sliceMs = 100;
 
 /** Keeps simulated time at a multiple of the machine's, or as near to it as the machine can. */
-export class Pace {
+export class ReplayClock {
   readonly wanted: number;
   readonly #now: () => number;
   #startMs: number;

@@ -4,7 +4,7 @@ import type { IntelligentHorizontalPodAutoscaler } from "../api/kinds/intelligen
 import { apiVersion } from "../api/kinds.ts";
 import { ihpaLabel, portraitName } from "../api/labels.ts";
 import { loadAt } from "../backtest/replay/load.ts";
-import { followerHpa } from "../backtest/replay/managed-hpa-model.ts";
+import { managedHpaModel } from "../backtest/replay/managed-hpa-model.ts";
 import { oracleReplicas } from "../backtest/replay/oracle.ts";
 import { type Score, Scoreboard } from "../backtest/replay/scoreboard.ts";
 import { SimulatedDeployment } from "../backtest/replay/simulated-deployment.ts";
@@ -102,7 +102,7 @@ export class Replay {
       hpa: new SimulatedDeployment(first, startupMs),
     };
     this.#hpas = {
-      forescale: createHpa(followerHpa({ minReplicas, maxReplicas })),
+      forescale: createHpa(managedHpaModel({ minReplicas, maxReplicas })),
       // All defaults: 10 % tolerance, 300 s before a fall, at most double (or 4 pods) more in 15 s.
       hpa: createHpa({
         minReplicas,

@@ -3,7 +3,7 @@ import { Forecasts } from "./forecasts.ts";
 import { demoIhpa } from "./manifest.ts";
 import { openMetricServer } from "./metric-server.ts";
 import { Replay, tickMs } from "./replay.ts";
-import { Pace } from "./replay-clock.ts";
+import { ReplayClock } from "./replay-clock.ts";
 import { type Summary, summarise } from "./summary.ts";
 import type { Trace } from "./trace.ts";
 
@@ -35,7 +35,7 @@ export interface Stage {
   readonly trace: Trace;
   readonly replay: Replay;
   readonly forecasts: Forecasts;
-  readonly pace: Pace;
+  readonly pace: ReplayClock;
   readonly curl: string;
 }
 
@@ -59,7 +59,7 @@ export async function runDemo(options: DemoOptions, display: Display): Promise<S
   try {
     const forecasts = new Forecasts(pool, trace.load);
     const replay = new Replay({ trace, ihpa, server, forecasts });
-    const pace = new Pace(speed, () => performance.now());
+    const pace = new ReplayClock(speed, () => performance.now());
     const stage: Stage = { trace, replay, forecasts, pace, curl: server.curl };
     try {
       if (!signal.aborted) {

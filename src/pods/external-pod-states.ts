@@ -3,7 +3,7 @@ import { isNumbered } from "./pod-order.ts";
 import type { Transition, TransitionInput } from "./transitions.ts";
 
 /** States that a program outside wants pods in, by name; pods that it doesn't name stay as they are. */
-export type ToldStates = ReadonlyMap<string, PodInState["state"]>;
+export type ExternalPodStates = ReadonlyMap<string, PodInState["state"]>;
 
 /**
  * Changes of state where a program outside says which pods are in which state. How many serve is not its to say: pods that are missing
@@ -13,11 +13,11 @@ export type ToldStates = ReadonlyMap<string, PodInState["state"]>;
  * @param order all pods, first to leave first
  * @param own changes that we would make
  */
-export function toldTransitions(
+export function externalTransitions(
   input: TransitionInput,
   order: readonly PodInState[],
   own: readonly Transition[],
-  told: ToldStates,
+  told: ExternalPodStates,
 ): readonly Transition[] {
   const { wish, kind, paused, rolloutRunning, allowedScalingDirection: allowed, notReadyRoom } = input;
   if (paused || rolloutRunning || isNumbered(kind)) return own;
@@ -30,8 +30,8 @@ export function toldTransitions(
   const move = ({ name, state }: PodInState, to: PodInState["state"]) =>
     transitions.push({ pod: name, from: state, to, reason: "ProgramWanted" });
   const isForced = ({ name }: PodInState) => forced.some(({ pod }) => pod === name);
-  const isTold = (pod: PodInState) => told.has(pod.name) && told.get(pod.name) !== pod.state && !isForced(pod);
-  const differing = order.filter(isTold);
+  const isReported = (pod: PodInState) => told.has(pod.name) && told.get(pod.name) !== pod.state && !isForced(pod);
+  const differing = order.filter(isReported);
   if (allowed === "Both" || allowed === "Up")
     for (const pod of differing) {
       if (told.get(pod.name) !== "Online" || pod.wakeRefused) continue;

@@ -37,7 +37,7 @@ export interface SidecarToken {
 export type SidecarMessage = SidecarReport | SidecarToken;
 
 /** What the server wants of an application: a level, so that saying it again changes nothing. */
-export interface SidecarWish {
+export interface DesiredState {
   readonly type: "want";
   readonly state: "Online" | "Standby";
   /** The mode to try first in Standby; the sidecar falls back in the order of `standbyModes`. */
@@ -52,7 +52,7 @@ export interface ServerAuthorities {
   readonly pem: string;
 }
 
-export type ServerMessage = SidecarWish | ServerAuthorities;
+export type ServerMessage = DesiredState | ServerAuthorities;
 
 /** Where a sidecar asks for its stream, and the protocol of it: HTTP/1.1 upgraded to lines of JSON both ways. */
 export const streamPath = "/sidecar/v1/stream";

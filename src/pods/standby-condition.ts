@@ -1,6 +1,6 @@
 import { onlineGate, podStateLabel, standbyModeAnnotation } from "../api/labels.ts";
 import { sidecarName } from "./inject/sidecar-layout.ts";
-import type { SidecarReport, SidecarWish, StandbyMode } from "./sidecar-protocol.ts";
+import type { DesiredState, SidecarReport, StandbyMode } from "./sidecar-protocol.ts";
 import { standbyModes } from "./sidecar-protocol.ts";
 
 interface InitContainer {
@@ -26,7 +26,7 @@ export interface StandbyPod {
  * What a pod's sidecar is to bring about. Frozen only where the label asks for it and the gate says that the pod is out
  * of rotation; a pod that is being deleted must run, to hear of it.
  */
-export function sidecarWish(pod: StandbyPod): SidecarWish {
+export function desiredStateOf(pod: StandbyPod): DesiredState {
   const { metadata, status } = pod;
   const gate = status?.conditions?.find(({ type }) => type === onlineGate);
   const isAsked = metadata.labels?.[podStateLabel] === "Standby" && gate?.status === "False";

@@ -1,11 +1,11 @@
 import type { ReplicaProfileSpec } from "../api/kinds/replica-profile.ts";
 import { type DeletionCost, planDeletionCosts } from "./deletion-costs.ts";
-import { type ToldStates, toldTransitions } from "./external-pod-states.ts";
+import { type ExternalPodStates, externalTransitions } from "./external-pod-states.ts";
 import { isFrozen, isServing, type PodInState } from "./pod-in-state.ts";
 import { isNumbered, leaveOrder, type PodSorter, type WorkloadKind } from "./pod-order.ts";
 
 /** How many pods are wanted in each state; `online` includes those that are still to start. */
-export interface PodWish {
+export interface DesiredPods {
   readonly online: number;
   readonly cutoff: number;
   readonly standby: number;
@@ -14,7 +14,7 @@ export interface PodWish {
 export interface TransitionInput {
   /** The workload's pods, without those that are being deleted or have ended. */
   readonly pods: readonly PodInState[];
-  readonly wish: PodWish;
+  readonly wish: DesiredPods;
   /** The target's spec.replicas. */
   readonly specReplicas: number;
   readonly kind: WorkloadKind;
@@ -30,7 +30,7 @@ export interface TransitionInput {
   readonly notReadyReason?: string;
   readonly sorter: PodSorter;
   /** What a program outside says, where it says which pods are in which state. */
-  readonly told?: ToldStates;
+  readonly told?: ExternalPodStates;
   readonly nowMs: number;
 }
 
@@ -88,7 +88,7 @@ export interface TransitionPlan {
 export function planTransitions(input: TransitionInput): TransitionPlan {
   const order = leaveOrder(input.pods, input.kind, input.sorter, input.nowMs);
   const { transitions: own, held } = statesWanted(input, order);
-  const transitions = input.told ? toldTransitions(input, order, own, input.told) : own;
+  const transitions = input.told ? externalTransitions(input, order, own, input.told) : own;
   const changed = new Map(transitions.map(({ pod, to }) => [pod, to]));
   const after = order.map((pod) => ({ ...pod, state: changed.get(pod.name) ?? pod.state }));
   const { cutoff, standby } = input.wish;
@@ -153,7 +153,7 @@ function statesWanted(input: TransitionInput, order: readonly PodInState[]): Sta
   return new StateChanges(input, order).plan();
 }
 
-function isAsWished(pods: readonly PodInState[], wish: PodWish): boolean {
+function isAsWished(pods: readonly PodInState[], wish: DesiredPods): boolean {
   const count = (wanted: PodInState["state"]) => pods.filter(({ state }) => state === wanted).length;
   return count("Cutoff") === wish.cutoff && count("Standby") === wish.standby;
 }
@@ -174,7 +174,7 @@ class StateChanges {
   #cutoff: PodInState[];
   #standby: PodInState[];
   #held: HeldTransition | undefined;
-  readonly #wish: PodWish;
+  readonly #wish: DesiredPods;
 
   /** @param order all pods, first to leave first */
   constructor(input: TransitionInput, order: readonly PodInState[]) {
@@ -198,13 +198,13 @@ class StateChanges {
     // Who needs pods in service sends none away.
     if (!isRising) {
       if (this.#allows("Down")) this.#sendAway();
-      this.#exchange();
+      this.#context();
     }
     return { transitions: this.#transitions, held: this.#held };
   }
 
   /** The wish within the room of pods that are not ready, and within what the workload's controller can stand. */
-  #wishThatFits(): PodWish {
+  #wishThatFits(): DesiredPods {
     const { wish, kind, notReadyRoom: room, notReadyReason } = this.#input;
     if (kind === "StatefulSetOrderedReady") {
       if (wish.standby > 0 || wish.cutoff > 1)
@@ -284,7 +284,7 @@ class StateChanges {
   }
 
   /** Between Cutoff and Standby. */
-  #exchange(): void {
+  #context(): void {
     const { wish, pods, specReplicas } = this.#input;
     const fits = this.#wish;
     const lacking = fits.standby - this.#standby.length;
@@ -377,6 +377,6 @@ function mayStandBy({ gated, sidecar, refusesStandby }: PodInState): boolean {
   return gated && sidecar && !refusesStandby;
 }
 
-function sum({ online, cutoff, standby }: PodWish): number {
+function sum({ online, cutoff, standby }: DesiredPods): number {
   return online + cutoff + standby;
 }

@@ -13,7 +13,7 @@ import type { AuditLog } from "./access/audit.ts";
 import { watchAuthentication } from "./access/cluster-authentication.ts";
 import { type PostReview, reviewAccess, reviewTokens } from "./access/reviews.ts";
 import { watchGateSetter } from "./admission/gate-setter.ts";
-import { createJudge } from "./admission/ihpa-validation.ts";
+import { createIhpaValidator } from "./admission/ihpa-validation.ts";
 import { watchLimitRanges } from "./admission/limit-ranges.ts";
 import type { PodInjector } from "./admission/pod-injection.ts";
 import type { Limits } from "./http/limits.ts";
@@ -134,7 +134,7 @@ export async function serveCluster(options: ClusterServerOptions): Promise<Clust
       authentication: () => authentication.config,
       reviewToken: reviewTokens(post),
       reviewAccess: reviewAccess(post),
-      judge: createJudge(snapshot),
+      judge: createIhpaValidator(snapshot),
       inject,
       gateway: standby.gateway,
       unready,

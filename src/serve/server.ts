@@ -23,7 +23,7 @@ import {
 import { isIdentityHeader } from "./access/front-proxy.ts";
 import type { Identity } from "./access/identity.ts";
 import { ReviewCache } from "./access/review-cache.ts";
-import type { AdmissionJudge } from "./admission/admission.ts";
+import type { AdmissionValidator } from "./admission/admission.ts";
 import type { PodInjector } from "./admission/pod-injection.ts";
 import { negotiate } from "./http/accept.ts";
 import { createApp } from "./http/app.ts";
@@ -32,10 +32,10 @@ import { createListener } from "./http/listener.ts";
 import { type RequestLine, readRequestLine } from "./http/request-attributes.ts";
 import {
   type Answer,
-  beginExchange,
-  type Exchange,
+  beginRequest,
   hasBody,
   jsonAnswer,
+  type RequestContext,
   statusAnswer,
   writeAnswer,
 } from "./http/request-context.ts";
@@ -56,7 +56,7 @@ export interface ServerOptions {
   /** By the API server's word, or a rule of one's own. */
   readonly reviewAccess: AccessReviewer;
   /** What is wrong with an object of ours; absent, all are admitted. */
-  readonly judge?: AdmissionJudge;
+  readonly judge?: AdmissionValidator;
   /** What pods get when they are made; absent, nothing. */
   readonly inject?: PodInjector;
   /** Holds the sidecars' streams; absent, nobody may upgrade. */
@@ -125,7 +125,7 @@ export function createServer(options: ServerOptions): Server {
   const authorize = createAuthorizer({ review: counted("access", options.reviewAccess), verdicts: access });
   const lines = new LRUCache<string, ReadLine>({ max: 5000 });
   const representations = new LRUCache<string, { readonly isServed: boolean }>({ max: 200 });
-  const exchanges = new WeakMap<IncomingMessage, Exchange>();
+  const exchanges = new WeakMap<IncomingMessage, RequestContext>();
   const counters = new Map<string, { requests: Counter.Internal; seconds: Histogram.Internal<"resource"> }>();
   let inFlight = 0;
   let isLeaving = false;
@@ -145,7 +145,7 @@ export function createServer(options: ServerOptions): Server {
     deadlineMs: limits.deadlineMs,
     exchangeOf: (request) => exchanges.get(request)!,
     send,
-    answerOther: (exchange) => answerLine(exchange, exchange.line!),
+    answerOther: (context) => answerLine(context, context.line!),
     onError: (error) => log.error("a request failed", { error: String((error as Error)?.stack ?? error) }),
   });
 
@@ -156,15 +156,15 @@ export function createServer(options: ServerOptions): Server {
     const isMetric = url.startsWith(metricPrefix) && method === "GET" && !hasBody(request);
     const read = isMetric ? readMetricLine(url) : undefined;
     const line = read ? read.line : readRequestLine(method, url);
-    const exchange = beginExchange(request, response, line, startedMs);
+    const context = beginRequest(request, response, line, startedMs);
     try {
-      const admitted = line ? admit(exchange, line) : refuse(400, "the request's path can't be read");
+      const admitted = line ? admit(context, line) : refuse(400, "the request's path can't be read");
       if (admitted instanceof Promise) {
-        track(exchange);
-        admitted.then((refusal) => settle(exchange, read, refusal)).catch((error) => fail(exchange, error));
-      } else settle(exchange, read, admitted);
+        track(context);
+        admitted.then((refusal) => settle(context, read, refusal)).catch((error) => fail(context, error));
+      } else settle(context, read, admitted);
     } catch (error) {
-      fail(exchange, error);
+      fail(context, error);
     }
   }
 
@@ -179,49 +179,49 @@ export function createServer(options: ServerOptions): Server {
   }
 
   /** Who is it, and may they. Undefined is a yes. */
-  function admit(exchange: Exchange, line: RequestLine): Refusal | undefined | Promise<Refusal | undefined> {
-    const recognition = authenticator.recognise(exchange.request);
+  function admit(context: RequestContext, line: RequestLine): Refusal | undefined | Promise<Refusal | undefined> {
+    const recognition = authenticator.recognise(context.request);
     if (inFlight >= limits.inFlight && !isExempt(recognition, line))
       return refuse(429, "too many requests are under way; try again later");
     switch (recognition.kind) {
       case "Known":
-        return permit(exchange, line, recognition.identity);
+        return permit(context, line, recognition.identity);
       case "Refused":
         // A kubelet's probe must not depend on what the API server says.
         return isOpen(line.attributes) && recognition.refusal.code === 503 ? undefined : recognition.refusal;
       case "Unreviewed":
         return recognition
           .review()
-          .then((reviewed) => (isRefusal(reviewed) ? reviewed : permit(exchange, line, reviewed)));
+          .then((reviewed) => (isRefusal(reviewed) ? reviewed : permit(context, line, reviewed)));
     }
   }
 
-  function permit(exchange: Exchange, line: RequestLine, identity: Identity) {
-    exchange.identity = identity;
-    if (impersonates(exchange.request))
+  function permit(context: RequestContext, line: RequestLine, identity: Identity) {
+    context.identity = identity;
+    if (impersonates(context.request))
       return refuse(403, "impersonation is not supported here; impersonate through the API server");
     return authorize(identity, line.attributes);
   }
 
-  function settle(exchange: Exchange, read: ReadLine | undefined, refusal: Refusal | undefined): void {
-    const { request, response, line } = exchange;
-    if (refusal) send(exchange, refusal);
+  function settle(context: RequestContext, read: ReadLine | undefined, refusal: Refusal | undefined): void {
+    const { request, response, line } = context;
+    if (refusal) send(context, refusal);
     else if (line?.attributes.kind === "Resource" && !hasBody(request))
-      send(exchange, answerLine(exchange, line, read?.query));
+      send(context, answerLine(context, line, read?.query));
     else {
-      track(exchange);
+      track(context);
       stripIdentity(request);
       app(request, response);
     }
   }
 
   function answerLine(
-    exchange: Exchange,
+    context: RequestContext,
     line: RequestLine,
-    query: MetricQuery | Refusal = readMetricQuery(exchange.request.method ?? "", line),
+    query: MetricQuery | Refusal = readMetricQuery(context.request.method ?? "", line),
   ): Answer | Refusal {
     if (isRefusal(query)) return query;
-    const { accept = "" } = exchange.request.headers;
+    const { accept = "" } = context.request.headers;
     let representation = representations.get(accept);
     if (!representation) {
       representation = { isServed: negotiate(accept).kind === "Json" };
@@ -231,38 +231,38 @@ export function createServer(options: ServerOptions): Server {
       return refuse(406, "only application/json is served: no Table, no metadata alone, no other encoding");
     const result = answerMetrics(query, snapshot, clock.wallMs());
     if (isRefusal(result)) return result;
-    exchange.rung = result.rungs;
+    context.rung = result.rungs;
     return jsonAnswer(result.body);
   }
 
-  function fail(exchange: Exchange, error: unknown): void {
+  function fail(context: RequestContext, error: unknown): void {
     log.error("a request failed", { error: String((error as Error)?.stack ?? error) });
-    send(exchange, refuse(500, "an error of this server's own; see its log"));
+    send(context, refuse(500, "an error of this server's own; see its log"));
   }
 
-  function send(exchange: Exchange, what: Answer | Refusal): void {
+  function send(context: RequestContext, what: Answer | Refusal): void {
     let written = isRefusal(what) ? statusAnswer(what) : what;
     if (instance !== "") written = { ...written, headers: [...(written.headers ?? []), instanceHeader, instance] };
-    const isClosing = listener.isRetired(exchange.request.socket);
-    if (writeAnswer(exchange, written, isClosing)) finish(exchange, written.code);
+    const isClosing = listener.isRetired(context.request.socket);
+    if (writeAnswer(context, written, isClosing)) finish(context, written.code);
   }
 
-  function finish(exchange: Exchange, code: number): void {
-    const ms = clock.monotonicMs() - exchange.startedMs;
-    const attributes = exchange.line?.attributes;
+  function finish(context: RequestContext, code: number): void {
+    const ms = clock.monotonicMs() - context.startedMs;
+    const attributes = context.line?.attributes;
     const isResource = attributes?.kind === "Resource";
     const resource = isResource ? "metric" : "path";
     count(resource, code, ms / 1000);
     audit.write({
-      id: exchange.auditId,
-      user: exchange.identity?.user ?? "",
-      method: exchange.request.method ?? "",
+      id: context.auditId,
+      user: context.identity?.user ?? "",
+      method: context.request.method ?? "",
       ...(isResource
         ? { namespace: attributes.namespace, metric: attributes.resource }
         : { path: attributes?.path ?? "" }),
       code,
       ms,
-      rung: exchange.rung,
+      rung: context.rung,
     });
   }
 
@@ -281,18 +281,18 @@ export function createServer(options: ServerOptions): Server {
     child.seconds.observe(seconds);
   }
 
-  /** Counts an exchange that waits for something as under way. */
-  function track(exchange: Exchange): void {
-    if (exchanges.has(exchange.request)) return;
-    exchanges.set(exchange.request, exchange);
+  /** Counts an context that waits for something as under way. */
+  function track(context: RequestContext): void {
+    if (exchanges.has(context.request)) return;
+    exchanges.set(context.request, context);
     inFlight++;
     metrics.inFlight.set(inFlight);
-    exchange.response.once("close", () => {
+    context.response.once("close", () => {
       inFlight--;
       metrics.inFlight.set(inFlight);
-      if (exchange.isAnswered) return;
-      exchange.isAnswered = true; // Whoever asked has left.
-      finish(exchange, 499);
+      if (context.isAnswered) return;
+      context.isAnswered = true; // Whoever asked has left.
+      finish(context, 499);
     });
   }
 

@@ -3,7 +3,7 @@ import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { noStandbyAnnotation, podStateLabel } from "../api/labels.ts";
 import { readProbeTargets } from "../pods/probes.ts";
-import type { ServerMessage, SidecarReport, SidecarWish, StandbyMode } from "../pods/sidecar-protocol.ts";
+import type { DesiredState, ServerMessage, SidecarReport, StandbyMode } from "../pods/sidecar-protocol.ts";
 import { Freezer } from "./freeze/freezer.ts";
 import type { FreezerLog, FreezerOptions } from "./freeze/freezer-options.ts";
 import { readPodFile } from "./pod-files.ts";
@@ -60,7 +60,7 @@ export async function runSidecar(options: SidecarOptions, signal: AbortSignal): 
   // Of an earlier container of this pod.
   rmSync(files.leaving, { force: true });
   let isLeaving = false;
-  let wish: SidecarWish = { type: "want", state: "Online" };
+  let wish: DesiredState = { type: "want", state: "Online" };
   let awayMs: number | undefined;
   let sentToken = "";
   let isWaitingForLabels = false;
@@ -99,7 +99,7 @@ export async function runSidecar(options: SidecarOptions, signal: AbortSignal): 
   }
 
   /** One at a time by the freezer's own order; asked again with each message and each change of the labels, as a wish is a level. */
-  function bringAbout(): void {
+  function reconcilePods(): void {
     const isWanted = wish.state === "Standby" && !isLeaving;
     const waits = isWanted && freezer.report.state !== "Standby" && labelledState() !== "Standby";
     if (waits && !isWaitingForLabels) log.info("to be frozen once the pod's labels say so too");
@@ -112,7 +112,7 @@ export async function runSidecar(options: SidecarOptions, signal: AbortSignal): 
   }
 
   /** A sidecar without the capabilities of swap mode was added for image mode. */
-  function modeOf({ mode = "Image" }: SidecarWish): StandbyMode {
+  function modeOf({ mode = "Image" }: DesiredState): StandbyMode {
     return mode === "Swap" && !options.hasSwap ? "Image" : mode;
   }
 
@@ -128,7 +128,7 @@ export async function runSidecar(options: SidecarOptions, signal: AbortSignal): 
       return;
     }
     wish = message;
-    bringAbout();
+    reconcilePods();
   }
 
   function keepAuthorities(pem: string): void {
@@ -146,8 +146,8 @@ export async function runSidecar(options: SidecarOptions, signal: AbortSignal): 
     if (isFrozen && stream?.isOpen !== true && (labelledState() ?? "Standby") !== "Standby") {
       log.info("the pod's labels want it back, and the server is away");
       wish = { type: "want", state: "Online" };
-      bringAbout();
-    } else if (isWaitingForLabels) bringAbout();
+      reconcilePods();
+    } else if (isWaitingForLabels) reconcilePods();
     renewToken();
   }
 
@@ -165,7 +165,7 @@ export async function runSidecar(options: SidecarOptions, signal: AbortSignal): 
     if (isLeaving) return;
     isLeaving = true;
     log.info("the pod is to end: the application is brought back to hear of it");
-    bringAbout();
+    reconcilePods();
   }
 
   const [host, port = "443"] = splitHost(options.server);

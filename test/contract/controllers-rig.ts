@@ -29,7 +29,7 @@ export interface ControllersRig {
   readonly plane: ControlPlane;
   /** The admin's. */
   readonly client: KubeClient;
-  /** Loads by the metric's name; one that is not there has no value, past or present. */
+  /** MetricReader by the metric's name; one that is not there has no value, past or present. */
   readonly loads: Map<string, number>;
   /** The store refuses all requests while this is set. */
   isStoreDown: boolean;

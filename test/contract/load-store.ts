@@ -3,7 +3,7 @@ import { type StubRequest, startStub, succeed } from "../unit/collect/stub.ts";
 /** A Prometheus in which every metric has had its present load for ever. */
 export interface LoadStore {
   readonly url: string;
-  /** Loads by the metric's name; one that is not there has no value, past or present. */
+  /** MetricReader by the metric's name; one that is not there has no value, past or present. */
   readonly loads: Map<string, number>;
   /** It refuses all requests while this is set. */
   isDown: boolean;

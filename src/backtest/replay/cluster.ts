@@ -1,6 +1,6 @@
 import type { PodNumbers } from "../../decide/steps/staged-replicas.ts";
 import { tickMs } from "../workload.ts";
-import type { Scene } from "./replay-inputs.ts";
+import type { ReplayInputs } from "./replay-inputs.ts";
 import { syncDelayMs } from "./replay-inputs.ts";
 import { type Score, Scoreboard } from "./scoreboard.ts";
 import { SimulatedDeployment } from "./simulated-deployment.ts";
@@ -43,8 +43,8 @@ export interface Run extends Score {
  * Runs a policy through the model of the cluster: new pods serve after the start-up time, pods that do not serve yet go
  * first. Each tick is scored before the policy acts.
  */
-export function runPolicy(scene: Scene, policy: Policy): Run {
-  const { needed, oracle, span, startupMs, ticks } = scene;
+export function runPolicy(inputs: ReplayInputs, policy: Policy): Run {
+  const { needed, oracle, span, startupMs, ticks } = inputs;
   const deployment = new SimulatedDeployment(Math.max(1, oracle[0] ?? 1), startupMs);
   const board = new Scoreboard();
   const pods = new Int32Array(ticks);
@@ -68,7 +68,7 @@ export function runPolicy(scene: Scene, policy: Policy): Run {
 }
 
 /** Scores sizes that need no cluster: pods that were asked for in time serve. */
-export function scoreSizes({ needed, ticks }: Scene, size: (tick: number) => number): Run {
+export function scoreSizes({ needed, ticks }: ReplayInputs, size: (tick: number) => number): Run {
   const board = new Scoreboard();
   const pods = Int32Array.from({ length: ticks }, (_, tick) => size(tick));
   for (let tick = 0; tick < ticks; tick++) board.add(pods[tick], pods[tick], needed[tick], tickMs / 1000);

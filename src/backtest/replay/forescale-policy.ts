@@ -6,8 +6,8 @@ import { createHpa } from "../../hpa/hpa.ts";
 import type { MetricReading } from "../../hpa/metric-replicas.ts";
 import { lagMs, tickMs } from "../workload.ts";
 import type { Policy } from "./cluster.ts";
-import { followerHpa } from "./managed-hpa-model.ts";
-import { learntPart, type Scene } from "./replay-inputs.ts";
+import { managedHpaModel } from "./managed-hpa-model.ts";
+import { learntPart, type ReplayInputs } from "./replay-inputs.ts";
 
 /**
  * Forescale as the controller runs it: the same recommender, its number read by an HPA and its pod states carried out. A Managed HPA
@@ -19,11 +19,11 @@ import { learntPart, type Scene } from "./replay-inputs.ts";
  * @throws RangeError for a metric whose target does not tell what one pod carries
  */
 export function forescalePolicy(
-  scene: Scene,
+  inputs: ReplayInputs,
   forecast: (metric: string, timeMs: number) => LoadForecast | undefined,
   onDecision: (decision: Decision, tick: DecisionTick) => void = () => {},
 ): Policy {
-  const { workload, limits, span, metrics, capacity } = scene;
+  const { workload, limits, span, metrics, capacity } = inputs;
   const spec = { ...workload.spec, paused: false, scaleMode: "Auto" as const };
   const recommender = createRecommender(spec, {
     histories: new Map(metrics.map(({ name, load }) => [name, learntPart(load, span)])),
@@ -34,7 +34,7 @@ export function forescalePolicy(
     podTargets: workload.podTargets,
     ...(capacity?.demand && { demand: capacity.demand }),
   });
-  const follower = followerHpa(limits);
+  const follower = managedHpaModel(limits);
   const hpa = createHpa(spec.hpa === "Attached" ? { ...limits, metrics: follower.metrics } : follower);
   return ({ tick, nowMs, syncMs, online, starting, cutoff, standby, startupSeconds }) => {
     const observed: DecisionTick = {

@@ -2,7 +2,7 @@ import { replicasMetric } from "../../api/labels.ts";
 import type { HpaSpec } from "../../hpa/hpa.ts";
 
 /** The HPA that the controller makes for a Managed IHPA: it follows the served number at once and exactly. */
-export function followerHpa(limits: { readonly minReplicas: number; readonly maxReplicas: number }): HpaSpec {
+export function managedHpaModel(limits: { readonly minReplicas: number; readonly maxReplicas: number }): HpaSpec {
   const direction = {
     stabilizationWindowSeconds: 0,
     tolerance: 0,

@@ -3,7 +3,7 @@ import type { MetricReading } from "../../hpa/metric-replicas.ts";
 import { calendarOf } from "../../series/calendar.ts";
 import { tickMs } from "../workload.ts";
 import { type Policy, type Run, runPolicy, scoreSizes } from "./cluster.ts";
-import { learntPart, type Scene } from "./replay-inputs.ts";
+import { learntPart, type ReplayInputs } from "./replay-inputs.ts";
 import { type Tuned, tuneTarget } from "./tune-target.ts";
 
 /** What most people set. */
@@ -20,21 +20,21 @@ const scheduleAheadMs = 60_000;
  * @param target load that it aims at, as a share of what a pod carries
  * @param schedule pods that a cron schedule asks for at each tick, as one more metric; the HPA takes the largest
  */
-export function plainHpa(scene: Scene, target: number, schedule?: ArrayLike<number>): Policy {
+export function plainHpa(inputs: ReplayInputs, target: number, schedule?: ArrayLike<number>): Policy {
   const external = (name: string, averageValue: number): HpaSpec["metrics"][number] => ({
     type: "External",
     name,
     target: { type: "AverageValue", averageValue },
   });
   const hpa = createHpa({
-    ...scene.limits,
+    ...inputs.limits,
     metrics: [
-      ...scene.metrics.map(({ name }) => external(name, target)),
+      ...inputs.metrics.map(({ name }) => external(name, target)),
       ...(schedule === undefined ? [] : [external("schedule", 1)]),
     ],
   });
   return ({ tick, syncMs, online, starting }) => {
-    const readings = scene.metrics.map(({ atSync }) => reading(atSync[tick]));
+    const readings = inputs.metrics.map(({ atSync }) => reading(atSync[tick]));
     if (schedule !== undefined) readings.push(reading(schedule[tick]));
     const total = online + starting;
     return hpa.step(syncMs, readings, { spec: total, status: total, ready: online }).replicas;
@@ -53,10 +53,10 @@ function reading(value: number): MetricReading {
  *
  * @returns pods at each tick at full use; divide by a target for headroom
  */
-export function hourlySchedule(scene: Scene, timeZone: string): Float64Array {
+export function hourlySchedule(inputs: ReplayInputs, timeZone: string): Float64Array {
   const sums = new Float64Array(24);
   const counts = new Float64Array(24);
-  const { span, ticks } = scene;
+  const { span, ticks } = inputs;
   const localHour = (startMs: number, stepMs: number, count: number) => {
     const { offsetSteps } = calendarOf(startMs, stepMs, count, timeZone);
     return (i: number) => {
@@ -64,7 +64,7 @@ export function hourlySchedule(scene: Scene, timeZone: string): Float64Array {
       return Math.floor((((localMs % dayMs) + dayMs) % dayMs) / hourMs);
     };
   };
-  const profiles = scene.demands.map(({ load, pods }) => {
+  const profiles = inputs.demands.map(({ load, pods }) => {
     const { startMs, stepMs, values } = learntPart(load, span);
     const hourOf = localHour(startMs, stepMs, values.length);
     sums.fill(0);
@@ -76,7 +76,7 @@ export function hourlySchedule(scene: Scene, timeZone: string): Float64Array {
     }
     return sums.map((sum, hour) => (counts[hour] > 0 ? sum / counts[hour] : 0));
   });
-  const ahead = Math.ceil((scene.startupMs + scheduleAheadMs) / tickMs);
+  const ahead = Math.ceil((inputs.startupMs + scheduleAheadMs) / tickMs);
   const hourOf = localHour(span.replayFromMs, tickMs, ticks + ahead);
   return Float64Array.from({ length: ticks }, (_, tick) =>
     Math.max(...profiles.flatMap((profile) => [profile[hourOf(tick)], profile[hourOf(tick + ahead)]])),
@@ -84,27 +84,27 @@ export function hourlySchedule(scene: Scene, timeZone: string): Float64Array {
 }
 
 /** The highest demand of the past, all the time. */
-export function fixedAtPeak(scene: Scene): Run {
+export function fixedAtPeak(inputs: ReplayInputs): Run {
   let peak = 1;
-  for (const { load, pods } of scene.demands) {
-    const most = learntPart(load, scene.span).values.reduce((a, b) => (b > a ? b : a), Number.NEGATIVE_INFINITY);
+  for (const { load, pods } of inputs.demands) {
+    const most = learntPart(load, inputs.span).values.reduce((a, b) => (b > a ? b : a), Number.NEGATIVE_INFINITY);
     if (pods(most) > peak) peak = pods(most);
   }
-  const { minReplicas, maxReplicas } = scene.limits;
+  const { minReplicas, maxReplicas } = inputs.limits;
   const pods = Math.min(maxReplicas, Math.max(minReplicas, Math.ceil(peak - 1e-9)));
-  return scoreSizes(scene, () => pods);
+  return scoreSizes(inputs, () => pods);
 }
 
 /** The HPA at every target that tells. */
-export function tuneHpa(scene: Scene, minutes: number): Tuned {
-  return tuneTarget((target) => runPolicy(scene, plainHpa(scene, target)), minutes);
+export function tuneHpa(inputs: ReplayInputs, minutes: number): Tuned {
+  return tuneTarget((target) => runPolicy(inputs, plainHpa(inputs, target)), minutes);
 }
 
 /** The same with the past's schedule beside its metrics. */
-export function tuneSchedule(scene: Scene, timeZone: string, minutes: number): Tuned {
-  const full = hourlySchedule(scene, timeZone);
+export function tuneSchedule(inputs: ReplayInputs, timeZone: string, minutes: number): Tuned {
+  const full = hourlySchedule(inputs, timeZone);
   return tuneTarget((target) => {
     const schedule = full.map((pods) => pods / target);
-    return runPolicy(scene, plainHpa(scene, target, schedule));
+    return runPolicy(inputs, plainHpa(inputs, target, schedule));
   }, minutes);
 }

@@ -6,7 +6,7 @@ import { loadAt } from "./load.ts";
 import { oracleReplicas } from "./oracle.ts";
 
 /** What all policies of a replay see alike: the demand, what is read of it and when, and the cluster's start-up time. */
-export interface Scene {
+export interface ReplayInputs {
   readonly workload: Workload;
   readonly span: Span;
   readonly ticks: number;
@@ -16,14 +16,14 @@ export interface Scene {
   readonly needed: Float64Array;
   /** Pods that a clairvoyant has at each tick; the first is everyone's start. */
   readonly oracle: Float64Array;
-  readonly metrics: readonly SceneMetric[];
-  readonly demands: readonly SceneDemand[];
+  readonly metrics: readonly ReplayMetric[];
+  readonly demands: readonly ReplayDemand[];
   /** What the past told of the capacity; undefined where the spec asks for none. */
   readonly capacity: LearntCapacity | undefined;
 }
 
 /** What policies read. */
-export interface SceneMetric {
+export interface ReplayMetric {
   readonly name: string;
   readonly podTarget: number;
   readonly load: Series;
@@ -34,7 +34,7 @@ export interface SceneMetric {
 }
 
 /** What asks for pods, and is forecast: a metric, or several that size the workload together. */
-export interface SceneDemand {
+export interface ReplayDemand {
   readonly name: string;
   /** In the metric's unit; in pods where it is several. */
   readonly load: Series;
@@ -46,10 +46,10 @@ export interface SceneDemand {
 export const syncDelayMs = tickMs / 2;
 
 /** Lays the ticks of a replay. The load is linear between the middles of its steps, for all policies. */
-export function sceneOf(workload: Workload, span: Span, rules: ReplayRules): Scene {
+export function replayInputsOf(workload: Workload, span: Span, rules: ReplayRules): ReplayInputs {
   const ticks = Math.floor((span.replayUntilMs - span.replayFromMs) / tickMs);
   const at = (k: number) => span.replayFromMs + k * tickMs;
-  const metrics = [...workload.loads].map(([name, load]): SceneMetric => {
+  const metrics = [...workload.loads].map(([name, load]): ReplayMetric => {
     const podTarget = workload.podTargets.get(name)!;
     return {
       name,
@@ -84,8 +84,8 @@ function learntCapacity({ spec, loads, columns }: Workload, span: Span): LearntC
   return learnFromColumns(spec.capacity, new Map(past));
 }
 
-function demandsOf({ loads, podTargets }: Workload, demand: Demand | undefined): SceneDemand[] {
-  const demands: SceneDemand[] = [];
+function demandsOf({ loads, podTargets }: Workload, demand: Demand | undefined): ReplayDemand[] {
+  const demands: ReplayDemand[] = [];
   for (const [name, load] of loads) {
     const podTarget = podTargets.get(name)!;
     if (!demand?.loads.includes(name)) demands.push({ name, load, pods: (value) => value / podTarget });

@@ -1,6 +1,6 @@
 import { largestAhead } from "../../decide/demand/load-forecast.ts";
 import { loadAt } from "../replay/load.ts";
-import type { Scene, SceneDemand } from "../replay/replay-inputs.ts";
+import type { ReplayDemand, ReplayInputs } from "../replay/replay-inputs.ts";
 import type { RollingForecasts } from "../rolling-forecasts.ts";
 import { tickMs } from "../workload.ts";
 
@@ -26,12 +26,12 @@ export const bandLevels = { low: 0.1, high: 0.95 } as const;
 const mostPoints = 720;
 
 export function picturesOf(
-  scene: Scene,
-  demand: SceneDemand,
+  inputs: ReplayInputs,
+  demand: ReplayDemand,
   rolling: RollingForecasts,
   pods: Readonly<Record<"forescale" | "hpa" | "oracle", Int32Array>>,
 ): Pictures {
-  const { ticks, span } = scene;
+  const { ticks, span } = inputs;
   const each = Math.max(1, Math.ceil(ticks / mostPoints));
   const points = Math.ceil(ticks / each);
   const read = Float64Array.from({ length: ticks }, (_, k) =>

@@ -1,7 +1,7 @@
 import type { LiveValue } from "../live-values.ts";
 
 /** What is known of one query's answers. */
-interface Seen {
+interface Outage {
   /** When it last failed or gave nothing, in the time of the caller's clock. */
   readonly brokenAtMs: number;
   /** The last value before that was above zero. */
@@ -13,10 +13,10 @@ interface Seen {
  * return, where there was load before, is taken as missing; values above zero count at once.
  */
 export class AfterOutage {
-  readonly #seen = new Map<string, Seen>();
+  readonly #seen = new Map<string, Outage>();
 
-  /** `value` as it may be believed; `windowMs` is the step, or the window of the query's rates. */
-  believed(key: string, value: LiveValue, nowMs: number, windowMs: number): LiveValue {
+  /** `value` as it may be plausible; `windowMs` is the step, or the window of the query's rates. */
+  plausible(key: string, value: LiveValue, nowMs: number, windowMs: number): LiveValue {
     const seen = this.#seen.get(key) ?? { brokenAtMs: -Infinity, hadLoad: false };
     if (value.kind !== "Value") {
       this.#seen.set(key, { ...seen, brokenAtMs: nowMs });

@@ -55,7 +55,7 @@ const longestQueryString = 2_000;
 /**
  * HTTP to one source, safe against what the other side may do: the address is resolved once, checked and pinned until a
  * connection fails (a name that later points elsewhere is checked anew), redirects are not followed, a body is read up to
- * a limit after decompression, and the whole exchange has one deadline, however slowly bytes drip.
+ * a limit after decompression, and the whole context has one deadline, however slowly bytes drip.
  */
 export class HttpSource {
   readonly name: string;
@@ -115,7 +115,7 @@ export class HttpSource {
     const ends = signal ? AbortSignal.any([signal, deadline]) : deadline;
     try {
       ends.throwIfAborted();
-      return await this.#exchange(message, ends);
+      return await this.#context(message, ends);
     } catch (error) {
       if (error instanceof CollectError) throw error;
       if (signal?.aborted) throw this.error("Stopped", "was not waited for any longer", { cause: signal.reason });
@@ -148,7 +148,7 @@ export class HttpSource {
     for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
   }
 
-  async #exchange({ method, path, search, body }: Message, ends: AbortSignal): Promise<HttpAnswer> {
+  async #context({ method, path, search, body }: Message, ends: AbortSignal): Promise<HttpAnswer> {
     const url = new URL(this.#url);
     url.pathname = url.pathname.replace(/\/$/, "") + path; // an empty path reads as "/"
     if (search !== undefined) url.search = search;

@@ -44,13 +44,13 @@ export class GrpcProgram {
     try {
       const found = await Promise.race([this.#resolve(url.hostname.replace(/^\[|\]$/g, "")), late]);
       session = http2.connect(url, { createConnection: () => connectTo(url, found) });
-      return await Promise.race([this.#exchange(session, method, json), late]);
+      return await Promise.race([this.#context(session, method, json), late]);
     } finally {
       session?.destroy();
     }
   }
 
-  #exchange(session: http2.ClientHttp2Session, method: string, json: string): Promise<string> {
+  #context(session: http2.ClientHttp2Session, method: string, json: string): Promise<string> {
     const { timeoutMs, mostBytes } = this.#options;
     return new Promise((resolve, reject) => {
       const fail = (error: unknown) =>

@@ -1,15 +1,16 @@
-import type { Obstacle, Seen } from "./ihpa-input.ts";
+import type { Cause } from "../../api/cause.ts";
+import type { IhpaInput } from "./ihpa-input.ts";
 import { isOwn } from "./managed-hpa.ts";
 
 /** What keeps an IHPA from acting, the worst first. */
-export function obstacleOf({
+export function blockingCauseOf({
   ihpa,
   scale,
   problems,
   rival,
   hpas,
   profile,
-}: Omit<Seen, "decision">): Obstacle | undefined {
+}: Omit<IhpaInput, "decision">): Cause | undefined {
   if (problems.length > 0)
     return { reason: "InvalidSpec", message: problems.map(({ field, message }) => `${field}: ${message}`).join("; ") };
   if ("reason" in scale) return scale;
@@ -24,12 +25,12 @@ export function obstacleOf({
 }
 
 /** Whether somebody else scales the target: then we step back, and leave nothing that acts. */
-export function isRivalry({ reason }: Obstacle): boolean {
+export function isRivalry({ reason }: Cause): boolean {
   return reason === "TargetOwnedByAnother" || reason === "AmbiguousSelector";
 }
 
 /** Who else scales the target: what an IHPA in Auto can't act beside. */
-export function rivalryOf({ ihpa, hpas, profile }: Pick<Seen, "ihpa" | "hpas" | "profile">): Obstacle | undefined {
+export function rivalryOf({ ihpa, hpas, profile }: Pick<IhpaInput, "ihpa" | "hpas" | "profile">): Cause | undefined {
   const target = `${ihpa.spec.scaleTargetRef.kind} ${ihpa.spec.scaleTargetRef.name}`;
   const foreign = hpas.filter((hpa) => !isOwn(hpa, ihpa)).map(({ metadata }) => metadata.name);
   // What an IHPA of this name owned before it was made anew is taken over: the garbage collector would delete it.

@@ -1,25 +1,26 @@
+import type { Cause } from "../../api/cause.ts";
 import type { Condition } from "../../api/conditions.ts";
 import type { Decision } from "../../decide/decision.ts";
 import type { Claim } from "../status/set-condition.ts";
 import { rivalryOf } from "./blocking-cause.ts";
 import { trustClaim } from "./forecast-accuracy.ts";
-import type { Obstacle, Seen } from "./ihpa-input.ts";
+import type { IhpaInput } from "./ihpa-input.ts";
 import { actingHpa } from "./managed-hpa.ts";
-import { notCarriedOut } from "./unsupported-spec.ts";
+import { unsupportedParts } from "./unsupported-spec.ts";
 
 /** Everything that is said of an IHPA in conditions. What cannot be known is Unknown, with the reason of what stands in the way. */
-export function claimsOf(seen: Seen, obstacle: Obstacle | undefined): Claim[] {
+export function claimsOf(seen: IhpaInput, blocking: Cause | undefined): Claim[] {
   const { ihpa } = seen;
   const { scaleMode, paused, scaleTargetRef } = ihpa.spec;
-  const unready = obstacle ?? silenceOf(seen);
+  const unready = blocking ?? silenceOf(seen);
   const inert = unready ?? unreadNumberOf(seen);
   return [
     claim("Ready", !inert, inert?.reason ?? "AsExpected", inert?.message ?? seen.decision!.message),
     claim(
       "AbleToScale",
-      !obstacle,
-      obstacle?.reason ?? "AsExpected",
-      obstacle?.message ?? `${scaleTargetRef.kind} ${scaleTargetRef.name} can be scaled`,
+      !blocking,
+      blocking?.reason ?? "AsExpected",
+      blocking?.message ?? `${scaleTargetRef.kind} ${scaleTargetRef.name} can be scaled`,
     ),
     scaleMode === "Preview"
       ? claim("ScalingActive", false, "Preview", previewMessage(seen))
@@ -39,7 +40,7 @@ export function claimsOf(seen: Seen, obstacle: Obstacle | undefined): Claim[] {
     fallbackClaim(seen, unready),
     ...stepClaims(seen),
     ...portraitClaims(seen),
-    ...hpaClaims(seen, obstacle),
+    ...hpaClaims(seen, blocking),
     ...supportClaims(seen),
   ];
 }
@@ -52,7 +53,7 @@ function claim(type: string, holds: boolean | Status, reason: string, message: s
 }
 
 /** Why the decision rests on nothing: no metric has a live value or a forecast, and no schedule speaks. */
-function silenceOf({ decision, loadFaults }: Seen): Obstacle | undefined {
+function silenceOf({ decision, loadFaults }: IhpaInput): Cause | undefined {
   if (decision !== undefined && decision.total !== null && decision.reason !== "NothingKnown") return undefined;
   const said = decision?.message ?? "no provider has a valid proposal yet";
   const [fault] = loadFaults;
@@ -62,7 +63,7 @@ function silenceOf({ decision, loadFaults }: Seen): Obstacle | undefined {
 }
 
 /** Why the decision does not act: the HPA that should follow our number can't read it, as when no server answers. */
-function unreadNumberOf({ ihpa, hpas }: Seen): Obstacle | undefined {
+function unreadNumberOf({ ihpa, hpas }: IhpaInput): Cause | undefined {
   if (ihpa.spec.hpa === "None" || ihpa.spec.scaleMode === "Preview") return undefined;
   const hpa = actingHpa(ihpa, hpas);
   const active = hpa?.status?.conditions?.find(({ type }) => type === "ScalingActive");
@@ -73,7 +74,7 @@ function unreadNumberOf({ ihpa, hpas }: Seen): Obstacle | undefined {
   };
 }
 
-function limitedClaim(decision: Decision | undefined, unready: Obstacle | undefined): Claim {
+function limitedClaim(decision: Decision | undefined, unready: Cause | undefined): Claim {
   if (decision === undefined || decision.total === null)
     return claim("ScalingLimited", "Unknown", unready!.reason, "there is no number that could be limited");
   if (decision.reason === "MinReplicas") return claim("ScalingLimited", true, "TooFewReplicas", decision.message);
@@ -81,7 +82,7 @@ function limitedClaim(decision: Decision | undefined, unready: Obstacle | undefi
   return claim("ScalingLimited", false, "WithinRange", "the number lies within the limits");
 }
 
-function fallbackClaim({ decision, loadFaults }: Seen, unready: Obstacle | undefined): Claim {
+function fallbackClaim({ decision, loadFaults }: IhpaInput, unready: Cause | undefined): Claim {
   if (decision === undefined) return claim("Fallback", "Unknown", unready!.reason, "there is no decision");
   if (decision.reason === "Paused")
     return claim("Fallback", false, "Paused", "the size is held because spec.paused is");
@@ -94,7 +95,7 @@ function fallbackClaim({ decision, loadFaults }: Seen, unready: Obstacle | undef
 }
 
 /** How a change in steps goes, and what the checkers say; said only where such are asked for. */
-function stepClaims({ ihpa, decision }: Seen): Claim[] {
+function stepClaims({ ihpa, decision }: IhpaInput): Claim[] {
   const { behavior, stabilityCheckers = [] } = ihpa.spec;
   const { change, stability, message = "" } = decision ?? {};
   const claims: Claim[] = [];
@@ -110,7 +111,7 @@ function stepClaims({ ihpa, decision }: Seen): Claim[] {
 }
 
 /** What the predictive portrait says of its forecast is said of the IHPA too. */
-function portraitClaims({ ihpa, portraits, decision }: Seen): Claim[] {
+function portraitClaims({ ihpa, portraits, decision }: IhpaInput): Claim[] {
   const predictive = portraits.find(({ spec }) => spec.portraitType === "Predictive");
   if (!predictive) return [];
   const said = (type: string, { status }: { status?: { conditions?: readonly Condition[] } } = predictive) => {
@@ -126,12 +127,12 @@ function portraitClaims({ ihpa, portraits, decision }: Seen): Claim[] {
   return trusted ? [ready, trusted] : [ready];
 }
 
-function hpaClaims({ ihpa, hpas }: Seen, obstacle: Obstacle | undefined): Claim[] {
+function hpaClaims({ ihpa, hpas }: IhpaInput, blocking: Cause | undefined): Claim[] {
   if (ihpa.spec.hpa === "None" || ihpa.spec.scaleMode === "Preview") return [];
   const hpa = actingHpa(ihpa, hpas);
   if (!hpa && ihpa.spec.hpa === "Managed")
-    // Beside an obstacle none is made.
-    return obstacle ? [] : [claim("HPAActive", "Unknown", "HPANotFound", "the HPA is being made")];
+    // Beside an blocking none is made.
+    return blocking ? [] : [claim("HPAActive", "Unknown", "HPANotFound", "the HPA is being made")];
   if (!hpa)
     return [
       claim(
@@ -147,13 +148,13 @@ function hpaClaims({ ihpa, hpas }: Seen, obstacle: Obstacle | undefined): Claim[
 }
 
 /** Said only where something is amiss. */
-function supportClaims({ ihpa }: Seen): Claim[] {
-  const missing = notCarriedOut(ihpa.spec);
+function supportClaims({ ihpa }: IhpaInput): Claim[] {
+  const missing = unsupportedParts(ihpa.spec);
   if (missing.length === 0) return [];
   return [claim("SpecSupported", false, missing[0].reason, missing.map(({ message }) => message).join("; "))];
 }
 
-function previewMessage(seen: Seen): string {
+function previewMessage(seen: IhpaInput): string {
   const { ihpa, decision, scale } = seen;
   const have = "reason" in scale ? undefined : scale.replicas;
   const total = decision?.total ?? undefined;

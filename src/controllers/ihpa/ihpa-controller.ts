@@ -1,3 +1,4 @@
+import type { Cause } from "../../api/cause.ts";
 import { metricName } from "../../api/fields/metrics.ts";
 import type { HorizontalPortrait } from "../../api/kinds/horizontal-portrait.ts";
 import type {
@@ -32,24 +33,24 @@ import type { ControllerMetrics } from "../metrics.ts";
 import { countPods, type Pod, requestsOf, selectPods } from "../pods/workload-pods.ts";
 import type { StabilityChecks } from "../stability/stability-checks.ts";
 import { transitions } from "../status/set-condition.ts";
-import { LastWritten } from "../status/status-overlay.ts";
+import { StatusOverlay } from "../status/status-overlay.ts";
 import { CapacityFits } from "../workload/capacity-fits.ts";
-import { PastLearner } from "../workload/history-loader.ts";
-import { type Loads, workloadKey } from "../workload/metric-reader.ts";
+import { HistoryLoader } from "../workload/history-loader.ts";
+import { type MetricReader, workloadKey } from "../workload/metric-reader.ts";
 import { Workload } from "../workload/workload.ts";
-import { obstacleOf } from "./blocking-cause.ts";
+import { blockingCauseOf } from "./blocking-cause.ts";
 import { IhpaEvents } from "./ihpa-events.ts";
-import type { Obstacle, Seen } from "./ihpa-input.ts";
+import type { IhpaInput } from "./ihpa-input.ts";
 import { type HorizontalPodAutoscaler, isOwn } from "./managed-hpa.ts";
 import { type Plan, planIhpa } from "./plan-ihpa.ts";
-import { restoredOutlook } from "./published-load-forecast.ts";
+import { publishedLoadForecast } from "./published-load-forecast.ts";
 
 export interface IhpaControllerOptions {
   readonly client: KubeClient;
   readonly applier: Applier;
   readonly scales: Scales;
   readonly events: EventRecorder;
-  readonly loads: Loads;
+  readonly loads: MetricReader;
   /** Where pods' records outlive a restart. */
   readonly store: HistoryStore | undefined;
   readonly caches: {
@@ -69,7 +70,7 @@ export interface IhpaControllerOptions {
   readonly log: Log;
   readonly now: () => number;
   /** What steps towards a decision depend on, by the IHPA's key; where absent nothing holds them. */
-  readonly circumstances?: (key: string) => Omit<ScalingConstraints, "stability"> | undefined;
+  readonly constraints?: (key: string) => Omit<ScalingConstraints, "stability"> | undefined;
   /** Whom stability checkers are asked by. */
   readonly checks: Pick<StabilityChecks, "decision" | "forget">;
   /** Called when a workload's past has been read: its first decision waits for that. */
@@ -84,15 +85,15 @@ export class IhpaController {
   readonly #options: IhpaControllerOptions;
   readonly #workloads = new Map<string, Workload>();
   readonly #writtenMs = new Map<string, number>();
-  readonly #written = new LastWritten<IntelligentHorizontalPodAutoscalerStatus>();
-  readonly #learner: PastLearner;
+  readonly #written = new StatusOverlay<IntelligentHorizontalPodAutoscalerStatus>();
+  readonly #learner: HistoryLoader;
   readonly #events: IhpaEvents;
   readonly #capacities: CapacityFits;
 
   constructor(options: IhpaControllerOptions) {
     this.#options = options;
     this.#capacities = new CapacityFits(options);
-    this.#learner = new PastLearner(options);
+    this.#learner = new HistoryLoader(options);
     this.#events = new IhpaEvents(options.events, options.tickMs);
   }
 
@@ -129,11 +130,11 @@ export class IhpaController {
   }
 
   /** @returns undefined where a decision is due and what it rests on has not been asked for yet */
-  async #observe(key: string, ihpa: IntelligentHorizontalPodAutoscaler): Promise<Seen | undefined> {
+  async #observe(key: string, ihpa: IntelligentHorizontalPodAutoscaler): Promise<IhpaInput | undefined> {
     const { caches, checks, loads, scales, exactHpa, now } = this.#options;
     const namespace = ihpa.metadata.namespace!;
     const { apiVersion = "apps/v1", kind, name } = ihpa.spec.scaleTargetRef;
-    const scale = await scales.read({ apiVersion, kind, namespace, name }).catch((error): Obstacle => {
+    const scale = await scales.read({ apiVersion, kind, namespace, name }).catch((error): Cause => {
       if (isKubeError(error, "NotFound")) return { reason: "TargetNotFound", message: error.message };
       if (isKubeError(error, "NotScalable") || isKubeError(error, "Forbidden"))
         return { reason: "TargetNotScalable", message: error.message };
@@ -156,7 +157,7 @@ export class IhpaController {
       limits: widestLimits(ihpa),
       exactHpa,
     };
-    if ("reason" in scale || obstacleOf(seen)) {
+    if ("reason" in scale || blockingCauseOf(seen)) {
       loads.forget(key);
       checks.forget(key);
       return { ...seen, decision: undefined };
@@ -191,7 +192,7 @@ export class IhpaController {
     if (known?.about === about) return known;
     const workload = new Workload(about);
     this.#workloads.set(key, workload);
-    restoreOutlooks(workload, portraits);
+    restoreForecasts(workload, portraits);
     try {
       workload.pods.recall(store?.pods(podsKey(ihpa)) ?? [], now());
     } catch (error) {
@@ -206,8 +207,8 @@ export class IhpaController {
     workload: Workload,
     scale: Scale,
     portraits: readonly HorizontalPortrait[],
-  ): Decision | Obstacle | undefined {
-    const { caches, checks, circumstances, loads, now, syncSeconds, tickMs } = this.#options;
+  ): Decision | Cause | undefined {
+    const { caches, checks, constraints, loads, now, syncSeconds, tickMs } = this.#options;
     const nowMs = now();
     const pods = selectPods(caches.pods.list(ihpa.metadata.namespace!), scale.selector);
     this.#keep(key, ihpa, workload.pods.observe(pods, scale.selector, nowMs));
@@ -237,7 +238,7 @@ export class IhpaController {
       },
       // Without an HPA the pods are asked for at once.
       { tickMs, syncSeconds: ihpa.spec.hpa === "None" ? 0 : syncSeconds },
-      { ...circumstances?.(key), ...(stability && { stability }) },
+      { ...constraints?.(key), ...(stability && { stability }) },
     );
   }
 
@@ -250,7 +251,7 @@ export class IhpaController {
     }
   }
 
-  async #carryOut({ ihpa, hpas, profile, portraits }: Seen, plan: Plan): Promise<void> {
+  async #carryOut({ ihpa, hpas, profile, portraits }: IhpaInput, plan: Plan): Promise<void> {
     const own = <T extends KubeObject>(objects: readonly T[]) => objects.filter((object) => isOwn(object, ihpa));
     const wanted = (object: KubeObject | undefined) => (object ? [object] : []);
     if (plan.hpa !== "Keep") await this.#ensure(resources.horizontalPodAutoscalers, wanted(plan.hpa), own(hpas));
@@ -281,7 +282,7 @@ export class IhpaController {
   }
 
   /** Writes status: at once when it says something new, else at most every 30 s. */
-  async #report(key: string, seen: Seen, plan: Plan, cached: IntelligentHorizontalPodAutoscaler): Promise<void> {
+  async #report(key: string, seen: IhpaInput, plan: Plan, cached: IntelligentHorizontalPodAutoscaler): Promise<void> {
     const { applier, metrics } = this.#options;
     const { ihpa, nowMs, decision } = seen;
     metrics.observe(keyOf(ihpa), decision);
@@ -316,12 +317,12 @@ function saysMore(
 }
 
 /** After a restart, the forecasts that were published go on until new ones are made. */
-function restoreOutlooks(workload: Workload, portraits: readonly HorizontalPortrait[]): void {
+function restoreForecasts(workload: Workload, portraits: readonly HorizontalPortrait[]): void {
   for (const { metadata, status } of portraits) {
     if (status?.observedGeneration !== metadata.generation) continue; // of another spec
     for (const { name } of status?.forecast?.metrics ?? []) {
-      const outlook = restoredOutlook(status!, name);
-      if (outlook) workload.foretell(name, outlook);
+      const outlook = publishedLoadForecast(status!, name);
+      if (outlook) workload.useForecast(name, outlook);
     }
   }
 }

@@ -6,14 +6,14 @@ import type {
 import { formatKey, keyOf } from "../../kube/client/resource.ts";
 import type { EventRecorder } from "../../kube/loop/events.ts";
 import { type Claim, transitions } from "../status/set-condition.ts";
-import type { Seen } from "./ihpa-input.ts";
+import type { IhpaInput } from "./ihpa-input.ts";
 import type { Plan } from "./plan-ihpa.ts";
 
 /** Trouble that passes within two ticks, or this time, as in every start-up, is no news. */
 const longestLastingMs = 30_000;
 
 /** What was told of one condition, and since when it has been in trouble that was not told of. */
-interface Told {
+interface ReportedCondition {
   /** The reason of the trouble that was told, or `Well`; undefined before anything was. */
   what: string | undefined;
   troubledSinceMs: number | undefined;
@@ -23,7 +23,7 @@ interface Told {
 export class IhpaEvents {
   readonly #events: Pick<EventRecorder, "record">;
   readonly #lastingMs: number;
-  readonly #told = new Map<string, Map<string, Told>>();
+  readonly #told = new Map<string, Map<string, ReportedCondition>>();
 
   /** @param tickMs time between two decisions */
   constructor(events: Pick<EventRecorder, "record">, tickMs: number) {
@@ -37,18 +37,18 @@ export class IhpaEvents {
   }
 
   /** To be asked at each tick, whether status is written or not. `seen.ihpa` has the status written last. */
-  tell({ ihpa, decision, nowMs }: Seen, { claims, status }: Plan): void {
+  tell({ ihpa, decision, nowMs }: IhpaInput, { claims, status }: Plan): void {
     const before = ihpa.status;
     for (const claim of claims) {
       const { type } = claim;
-      // An obstacle is somebody's to remove; a number that is missing may come by itself.
+      // An blocking is somebody's to remove; a number that is missing may come by itself.
       const isPatient = type === "Fallback" || type === "HPAActive" || (type === "Ready" && decision !== undefined);
       if (isPatient) this.#tellPatiently(ihpa, claim, before?.conditions, nowMs);
       else if (type === "Ready") {
         Object.assign(this.#stateOf(ihpa, claim, before?.conditions, nowMs), {
           what: claim.reason,
           troubledSinceMs: undefined,
-        } satisfies Told);
+        } satisfies ReportedCondition);
         if (isNew(claim, before?.conditions)) this.#record(ihpa, claim);
       } else if (
         (type === "ForecastTrusted" || type === "SpecSupported" || type === "Stable") &&
@@ -89,7 +89,7 @@ export class IhpaEvents {
     { type }: Claim,
     before: readonly Condition[] | undefined,
     nowMs: number,
-  ): Told {
+  ): ReportedCondition {
     const key = formatKey(keyOf(ihpa));
     let states = this.#told.get(key);
     if (!states) {

@@ -1,3 +1,4 @@
+import type { Cause } from "../../api/cause.ts";
 import type { CapacityStatus } from "../../api/fields/capacity.ts";
 import type { HorizontalPortrait } from "../../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
@@ -7,17 +8,11 @@ import type { KubeObject } from "../../kube/client/resource.ts";
 import type { Scale } from "../../kube/client/scale.ts";
 import type { HorizontalPodAutoscaler } from "./managed-hpa.ts";
 
-/** Something that stands in the way, as a word and a sentence. */
-export interface Obstacle {
-  readonly reason: string;
-  readonly message: string;
-}
-
 /** Everything that a reconcile of an IHPA has seen. */
-export interface Seen {
+export interface IhpaInput {
   readonly ihpa: IntelligentHorizontalPodAutoscaler;
   readonly nowMs: number;
-  readonly scale: Scale | Obstacle;
+  readonly scale: Scale | Cause;
   readonly problems: readonly Problem[];
   /** Name of the older IHPA that has the target. */
   readonly rival: string | undefined;
@@ -32,7 +27,7 @@ export interface Seen {
   /** What was learnt of the capacity, where the spec asks for it. */
   readonly capacity?: CapacityStatus;
   /** Why metrics have no live value. */
-  readonly loadFaults: readonly Obstacle[];
+  readonly loadFaults: readonly Cause[];
   /** The widest limits that spec and bounds ever allow. */
   readonly limits: { readonly minReplicas: number; readonly maxReplicas: number };
   /** Whether this cluster's HPA takes a tolerance of its own. */

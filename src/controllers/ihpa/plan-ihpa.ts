@@ -1,3 +1,4 @@
+import type { Cause } from "../../api/cause.ts";
 import { algorithmOf, type HorizontalPortraitSpecWritten } from "../../api/kinds/horizontal-portrait.ts";
 import type {
   IntelligentHorizontalPodAutoscaler,
@@ -11,10 +12,10 @@ import type { KubeObject } from "../../kube/client/resource.ts";
 import { stamp } from "../../kube/times.ts";
 import { replicasAt } from "../../portrait/predictive.ts";
 import { type Claim, withClaims } from "../status/set-condition.ts";
-import { isRivalry, obstacleOf } from "./blocking-cause.ts";
+import { blockingCauseOf, isRivalry } from "./blocking-cause.ts";
 import { accuracyStatus } from "./forecast-accuracy.ts";
 import { claimsOf } from "./ihpa-claims.ts";
-import type { Obstacle, Seen } from "./ihpa-input.ts";
+import type { IhpaInput } from "./ihpa-input.ts";
 import { actingHpa, managedHpa, replicasMetricEntry } from "./managed-hpa.ts";
 
 /** What should be there. Undefined means: should not be there; `Keep`: as it is, whether it is there or not. */
@@ -28,21 +29,21 @@ export interface Plan {
 
 /**
  * From what was seen to what should be there. In Preview nothing that acts is there. Where somebody else scales the target, we
- * step back; an obstacle that passes, such as a typing error, takes nothing away.
+ * step back; an blocking that passes, such as a typing error, takes nothing away.
  */
-export function planIhpa(seen: Seen): Plan {
+export function planIhpa(seen: IhpaInput): Plan {
   const { ihpa, decision } = seen;
-  const obstacle = obstacleOf(seen);
-  const claims = claimsOf(seen, obstacle);
-  const isPassing = obstacle !== undefined && !isRivalry(obstacle);
-  const mayAct = ihpa.spec.scaleMode === "Auto" && (obstacle === undefined || isPassing);
+  const blocking = blockingCauseOf(seen);
+  const claims = claimsOf(seen, blocking);
+  const isPassing = blocking !== undefined && !isRivalry(blocking);
+  const mayAct = ihpa.spec.scaleMode === "Auto" && (blocking === undefined || isPassing);
   const hpa = isPassing ? "Keep" : managedHpa(ihpa, seen.limits, seen.exactHpa);
   const profile = isPassing || !decision?.desired ? "Keep" : profileOf(ihpa, decision.desired);
   return {
     hpa: mayAct && ihpa.spec.hpa === "Managed" ? hpa : undefined,
     profile: mayAct ? profile : undefined,
-    portraits: obstacle === undefined ? portraitsOf(ihpa) : "Keep",
-    status: statusOf(seen, obstacle, claims),
+    portraits: blocking === undefined ? portraitsOf(ihpa) : "Keep",
+    status: statusOf(seen, blocking, claims),
     claims,
   };
 }
@@ -112,8 +113,8 @@ function child(
 }
 
 function statusOf(
-  seen: Seen,
-  obstacle: Obstacle | undefined,
+  seen: IhpaInput,
+  blocking: Cause | undefined,
   claims: readonly Claim[],
 ): IntelligentHorizontalPodAutoscalerStatus {
   const { ihpa, nowMs, scale, decision } = seen;
@@ -121,7 +122,7 @@ function statusOf(
   const before = ihpa.status;
   const current = "reason" in scale ? undefined : scale.replicas;
   const predictive = seen.portraits.find(({ spec }) => spec.portraitType === "Predictive");
-  const stands = decision !== undefined && obstacle === undefined;
+  const stands = decision !== undefined && blocking === undefined;
   const hpa = actingHpa(ihpa, seen.hpas);
   const value =
     stands && decision.desired

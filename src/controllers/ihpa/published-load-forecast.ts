@@ -6,7 +6,7 @@ import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
  *
  * @returns undefined where the status has no forecast of the metric, or does not say how far it reaches
  */
-export function restoredOutlook(status: HorizontalPortraitStatus, metric: string): LoadForecast | undefined {
+export function publishedLoadForecast(status: HorizontalPortraitStatus, metric: string): LoadForecast | undefined {
   const published = status.forecast?.metrics?.find(({ name }) => name === metric);
   const endMs = Date.parse(status.portraitData?.expireTime ?? "");
   if (!published || published.points.length === 0 || Number.isNaN(endMs)) return undefined;

@@ -7,7 +7,7 @@ import type { Next } from "../../kube/loop/work-queue.ts";
 import { stamp } from "../../kube/times.ts";
 import type { Cache } from "../../kube/watch/cache.ts";
 import { type Claim, transitions, withClaims } from "../status/set-condition.ts";
-import { LastWritten } from "../status/status-overlay.ts";
+import { StatusOverlay } from "../status/status-overlay.ts";
 import { defaultOf, type Sources } from "./sources.ts";
 
 export interface MetricSourceControllerOptions {
@@ -26,7 +26,7 @@ const renewMs = 300_000;
 export class MetricSourceController {
   readonly #options: MetricSourceControllerOptions;
   readonly #writtenMs = new Map<string, number>();
-  readonly #written = new LastWritten<MetricSourceStatus>();
+  readonly #written = new StatusOverlay<MetricSourceStatus>();
 
   constructor(options: MetricSourceControllerOptions) {
     this.#options = options;

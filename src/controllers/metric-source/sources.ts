@@ -1,3 +1,4 @@
+import type { Cause } from "../../api/cause.ts";
 import type { MetricSource, SecretKeyRef } from "../../api/kinds/metric-source.ts";
 import { parseDuration } from "../../api/values/duration.ts";
 import { CollectError } from "../../collect/collect-error.ts";
@@ -18,10 +19,7 @@ export interface OpenSource {
 }
 
 /** Why a metric can't be read: a word for conditions and a sentence for people. */
-export interface SourceFault {
-  readonly reason: "SourceNotFound" | "SourceRefused" | "AlgorithmNotSupported";
-  readonly message: string;
-}
+export type SourceFault = Cause<"SourceNotFound" | "SourceRefused" | "AlgorithmNotSupported">;
 
 export type SourceOutcome =
   | { readonly kind: "Open"; readonly source: OpenSource }
@@ -43,7 +41,7 @@ export interface SourcesOptions {
 /** Credentials are read again this often, as Secrets rotate. */
 const reopenMs = 300_000;
 
-interface Held {
+interface OpenedSource {
   readonly version: string;
   readonly openedMs: number;
   /** Never rejects. */
@@ -53,7 +51,7 @@ interface Held {
 /** The cluster's MetricSources as clients, opened when first asked for and again when the object or a Secret changed. */
 export class Sources {
   readonly #options: SourcesOptions;
-  readonly #open = new Map<string, Held>();
+  readonly #open = new Map<string, OpenedSource>();
   /** Which store each name meant last; kept while a source is deleted and made again. */
   readonly #stores = new Map<string, string>();
 
@@ -94,7 +92,7 @@ export class Sources {
     const nowMs = this.#options.now();
     if (held?.version === version && nowMs - held.openedMs < reopenMs) return held.outcome;
     this.#noteStore(object);
-    const opening: Held = {
+    const opening: OpenedSource = {
       version,
       openedMs: nowMs,
       outcome: this.#openSource(object).catch((error: Error) => {

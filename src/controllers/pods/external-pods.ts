@@ -3,7 +3,7 @@ import { trafficAnnotation } from "../../api/labels.ts";
 import { CollectError } from "../../collect/collect-error.ts";
 import { formatKey, keyOf } from "../../kube/client/resource.ts";
 import { stamp } from "../../kube/times.ts";
-import type { ToldStates } from "../../pods/external-pod-states.ts";
+import type { ExternalPodStates } from "../../pods/external-pod-states.ts";
 import { type PodInState, readPodInState } from "../../pods/pod-in-state.ts";
 import type { TransitionPlan } from "../../pods/transitions.ts";
 import type { ExternalPrograms, ExternalRef, Question } from "../external-programs/external-programs.ts";
@@ -17,7 +17,7 @@ export interface ExternalPodsOptions {
 }
 
 /** What is known of a program's answer about a workload's pods. */
-export interface Known<T> {
+export interface ProgramAnswer<T> {
   readonly answer?: T;
   /** Why there is none, or none that is new. */
   readonly fault?: string;
@@ -26,7 +26,10 @@ export interface Known<T> {
 }
 
 /** When a program is to be asked again though nothing else happens: after a failure, or as it may want other states. */
-export function askAgainMs(order: Known<unknown> | undefined, states: Known<unknown> | undefined): number | undefined {
+export function askAgainMs(
+  order: ProgramAnswer<unknown> | undefined,
+  states: ProgramAnswer<unknown> | undefined,
+): number | undefined {
   if (order?.fault !== undefined || states?.fault !== undefined) return faultHoldsMs;
   return states && statesHoldMs;
 }
@@ -34,7 +37,7 @@ export function askAgainMs(order: Known<unknown> | undefined, states: Known<unkn
 type Answer = Readonly<Record<string, unknown>>;
 
 /** How something is asked for. */
-interface Way<T> {
+interface ProgramRequest<T> {
   readonly question: Question;
   readonly holdsMs: number;
   /** What the answer is to hold, for messages. */
@@ -50,13 +53,13 @@ export interface TrafficChange {
 }
 
 /** What came of telling a program. */
-export interface Told {
+export interface TrafficResult {
   /** Names of pods for which it did so. */
   readonly done: ReadonlySet<string>;
   readonly fault?: string;
 }
 
-interface Held extends Known<unknown> {
+interface KeptAnswer extends ProgramAnswer<unknown> {
   readonly askedMs: number;
   /** What was asked for: another spec is asked for at once. */
   readonly generation: number | undefined;
@@ -75,7 +78,7 @@ const failedForMs = 2000;
 /** Asks programs outside in which order pods leave and which state they are in, and tells them to take pods into rotation and out of it. */
 export class ExternalPods {
   readonly #options: ExternalPodsOptions;
-  readonly #held = new Map<string, Held>();
+  readonly #held = new Map<string, KeptAnswer>();
   readonly #failures = new Map<string, { readonly atMs: number; readonly fault: string }>();
 
   constructor(options: ExternalPodsOptions) {
@@ -87,7 +90,7 @@ export class ExternalPods {
   }
 
   /** The names of a workload's pods in the order in which a program lets them leave, first to leave first. */
-  order(profile: ReplicaProfile, external: ExternalRef, pods: readonly PodInState[]): Known<readonly string[]> {
+  order(profile: ReplicaProfile, external: ExternalRef, pods: readonly PodInState[]): ProgramAnswer<readonly string[]> {
     const read = ({ order }: Answer) =>
       Array.isArray(order) && order.every((name) => typeof name === "string") ? order : undefined;
     const way = { question: "/order", holdsMs: orderHoldsMs, wants: `"order": a list of pods' names`, read } as const;
@@ -95,19 +98,28 @@ export class ExternalPods {
   }
 
   /** The states that a program wants a workload's pods in, by name. */
-  states(profile: ReplicaProfile, external: ExternalRef, pods: readonly PodInState[]): Known<ToldStates> {
+  states(
+    profile: ReplicaProfile,
+    external: ExternalRef,
+    pods: readonly PodInState[],
+  ): ProgramAnswer<ExternalPodStates> {
     const read = ({ states }: Answer) => {
       if (typeof states !== "object" || states === null || Array.isArray(states)) return undefined;
       const told = new Map(Object.entries(states as Record<string, unknown>));
       const isKnown = (state: unknown) => state === "Online" || state === "Cutoff" || state === "Standby";
-      return [...told.values()].every(isKnown) ? (told as ToldStates) : undefined;
+      return [...told.values()].every(isKnown) ? (told as ExternalPodStates) : undefined;
     };
     const wants = '"states": Online, Cutoff or Standby by pod';
     return this.#known(profile, external, pods, { question: "/states", holdsMs: statesHoldMs, wants, read });
   }
 
   /** What a program last answered. It is asked beside: nobody waits for it but those that are to leave the first time. */
-  #known<T>(profile: ReplicaProfile, external: ExternalRef, pods: readonly PodInState[], way: Way<T>): Known<T> {
+  #known<T>(
+    profile: ReplicaProfile,
+    external: ExternalRef,
+    pods: readonly PodInState[],
+    way: ProgramRequest<T>,
+  ): ProgramAnswer<T> {
     const key = formatKey(keyOf(profile));
     const slot = key + way.question;
     const { now } = this.#options;
@@ -117,9 +129,9 @@ export class ExternalPods {
     const isOther = known?.generation !== generation || pods.some(({ name }) => !known?.names.has(name));
     const isDue =
       ageMs > (known?.fault === undefined ? way.holdsMs : faultHoldsMs) || (isOther && ageMs > newPodsWaitMs);
-    if (known !== undefined && (!isDue || known.isAsking)) return known as Known<T>;
+    if (known !== undefined && (!isDue || known.isAsking)) return known as ProgramAnswer<T>;
     const names = new Set(pods.map(({ name }) => name));
-    const asking: Held = { ...known, askedMs: now(), generation, names, isAsking: known === undefined };
+    const asking: KeptAnswer = { ...known, askedMs: now(), generation, names, isAsking: known === undefined };
     this.#held.set(slot, asking);
     void this.#ask(profile, external, pods, way).then((known) => {
       if (this.#held.get(slot) !== asking) return;
@@ -133,15 +145,15 @@ export class ExternalPods {
       });
       this.#options.onAnswered(key);
     });
-    return asking as Known<T>;
+    return asking as ProgramAnswer<T>;
   }
 
   async #ask<T>(
     { metadata, spec }: ReplicaProfile,
     external: ExternalRef,
     pods: readonly PodInState[],
-    { question, wants, read }: Way<T>,
-  ): Promise<Pick<Known<T>, "answer" | "fault">> {
+    { question, wants, read }: ProgramRequest<T>,
+  ): Promise<Pick<ProgramAnswer<T>, "answer" | "fault">> {
     const { programs } = this.#options;
     try {
       const said = await programs.ask(external, question, {
@@ -175,13 +187,13 @@ export class ExternalPods {
   ): Promise<{ plan: TransitionPlan; fault?: string }> {
     const { external } = spec.behavior.podTrafficController;
     const programs = new Map<string, { ref: ExternalRef; changes: TrafficChange[] }>();
-    const untold = new Set<string>();
+    const unreported = new Set<string>();
     for (const { pod: name, online } of plan.gates) {
       const pod = pods.get(name)!;
       const taker = pod.metadata.annotations?.[trafficAnnotation];
       const ref = online && taker !== undefined && taker !== external?.name ? { name: taker } : external;
       if (ref === undefined) continue;
-      untold.add(name);
+      unreported.add(name);
       // One that is starting is told of once it can serve.
       if (online && !readPodInState(pod).containersReady) continue;
       const program = programs.get(ref.name) ?? { ref, changes: [] };
@@ -192,23 +204,23 @@ export class ExternalPods {
     for (const { ref, changes } of programs.values()) {
       const told = await this.tell(ref, metadata.namespace!, changes);
       fault ??= told.fault;
-      for (const name of told.done) untold.delete(name);
+      for (const name of told.done) unreported.delete(name);
     }
-    if (untold.size === 0) return { plan };
-    const isTold = ({ pod }: { readonly pod: string }) => !untold.has(pod);
+    if (unreported.size === 0) return { plan };
+    const isReported = ({ pod }: { readonly pod: string }) => !unreported.has(pod);
     return {
       plan: {
         ...plan,
-        transitions: plan.transitions.filter((each) => isTold(each) || each.from === "Standby"),
-        gates: plan.gates.filter(isTold),
-        deletionCosts: plan.deletionCosts.filter(isTold),
+        transitions: plan.transitions.filter((each) => isReported(each) || each.from === "Standby"),
+        gates: plan.gates.filter(isReported),
+        deletionCosts: plan.deletionCosts.filter(isReported),
       },
       ...(fault !== undefined && { fault }),
     };
   }
 
   /** Tells a program to take pods into rotation or out of it. Only what it says it has done has been done. */
-  async tell(external: ExternalRef, namespace: string, changes: readonly TrafficChange[]): Promise<Told> {
+  async tell(external: ExternalRef, namespace: string, changes: readonly TrafficChange[]): Promise<TrafficResult> {
     const { programs, now } = this.#options;
     if (changes.length === 0) return { done: new Set() };
     const failure = this.#failures.get(external.name);

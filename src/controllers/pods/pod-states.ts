@@ -47,7 +47,7 @@ export interface PodStatesOutcome {
   /** What programs outside failed to do; undefined where none is named. */
   readonly externalFaults?: readonly string[];
   /** What steps towards a decision depend on. */
-  readonly circumstances: ScalingConstraints;
+  readonly constraints: ScalingConstraints;
   /** Look again after this, whatever happens. */
   readonly recheckAfterMs?: number;
 }
@@ -111,7 +111,7 @@ export class PodStates {
    * @param isKept whether somebody else keeps spec.replicas above the wish
    * @returns undefined where no pod has anything to do with pod states
    */
-  async bringAbout(
+  async reconcilePods(
     profile: ReplicaProfile,
     target: ScaleTarget,
     scale: Scale,
@@ -138,7 +138,7 @@ export class PodStates {
     });
     const known = podSorter.external && externals.order(profile, podSorter.external, inState);
     const told = podStates.external && externals.states(profile, podStates.external, inState);
-    const isUntold = known?.isAsking || (told !== undefined && told.answer === undefined);
+    const isUnreported = known?.isAsking || (told !== undefined && told.answer === undefined);
     const wished = planTransitions({
       pods: inState,
       wish,
@@ -148,7 +148,7 @@ export class PodStates {
       paused: spec.paused,
       isKept,
       // Who leaves is not said yet.
-      allowedScalingDirection: isUntold ? withoutDown(spec.allowedScalingDirection) : spec.allowedScalingDirection,
+      allowedScalingDirection: isUnreported ? withoutDown(spec.allowedScalingDirection) : spec.allowedScalingDirection,
       notReadyRoom: room.room,
       notReadyReason: room.reason,
       sorter: this.#sorter(podSorter.type, known?.answer),
@@ -176,7 +176,7 @@ export class PodStates {
       ...(fault === undefined ? [] : [`podTrafficController: ${fault}; what it has not done waits`]),
     ];
     const hasExternals = [podSorter, podStates, podTrafficController].some(({ external }) => external !== undefined);
-    const circumstances = {
+    const constraints = {
       rolloutRunning,
       stuck: stuck.length,
       ...(room.room !== undefined && { notReadyRoom: room.room }),
@@ -184,7 +184,7 @@ export class PodStates {
     return {
       plan,
       stuck,
-      circumstances,
+      constraints,
       ...(hasExternals && { externalFaults }),
       ...(recheckAfterMs !== undefined && { recheckAfterMs }),
     };

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Cause } from "../../api/cause.ts";
 import type { MetricSpec } from "../../api/fields/metrics.ts";
 import { headroomOf } from "../../api/fields/prediction.ts";
 import {
@@ -21,18 +22,17 @@ import type { Next } from "../../kube/loop/work-queue.ts";
 import { stamp } from "../../kube/times.ts";
 import type { Cache } from "../../kube/watch/cache.ts";
 import { overLead } from "../../portrait/arrivals-over-lead.ts";
-import { outlookLevels } from "../../portrait/outlook.ts";
+import { forecastLevels } from "../../portrait/load-forecasts.ts";
 import { predictivePortrait } from "../../portrait/predictive.ts";
 import { publishedForecast } from "../../portrait/published-forecast.ts";
 import { reactivePortrait } from "../../portrait/reactive.ts";
 import { resample } from "../../series/resample.ts";
 import { endMs } from "../../series/series.ts";
 import { trustClaim } from "../ihpa/forecast-accuracy.ts";
-import type { Obstacle } from "../ihpa/ihpa-input.ts";
 import type { ControllerMetrics } from "../metrics.ts";
 import { type Claim, transitions, withClaims } from "../status/set-condition.ts";
-import { LastWritten } from "../status/status-overlay.ts";
-import type { Loads } from "../workload/metric-reader.ts";
+import { StatusOverlay } from "../status/status-overlay.ts";
+import type { MetricReader } from "../workload/metric-reader.ts";
 import { liveOf, pastOf, type SizedMetric } from "../workload/sized-metric.ts";
 import { metricsOf, type Workload } from "../workload/workload.ts";
 import { withinSize } from "./portrait-size.ts";
@@ -44,7 +44,7 @@ export interface PortraitControllerOptions {
     readonly portraits: Cache<HorizontalPortrait>;
     readonly ihpas: Cache<IntelligentHorizontalPodAutoscaler>;
   };
-  readonly loads: Pick<Loads, "past" | "now">;
+  readonly loads: Pick<MetricReader, "past" | "now">;
   readonly pool: Pick<ForecastPool, "forecast">;
   /** What the IHPA controller remembers, by key. */
   readonly workloads: { workload(key: string): Workload | undefined };
@@ -70,7 +70,7 @@ const shownLevels = [0.5, 0.9, 0.95, 0.99] as const;
 export class PortraitController {
   readonly #options: PortraitControllerOptions;
   readonly #madeMs = new Map<string, { atMs: number; generation: number | undefined }>();
-  readonly #written = new LastWritten<HorizontalPortraitStatus>();
+  readonly #written = new StatusOverlay<HorizontalPortraitStatus>();
   readonly #weights = new Map<string, { weights: KeptWeights; atMs: number }>();
 
   constructor(options: PortraitControllerOptions) {
@@ -138,7 +138,7 @@ export class PortraitController {
         return false;
       }
       forecasts.set(metric.name, outcome);
-      workload.foretell(metric.name, outcome);
+      workload.useForecast(metric.name, outcome);
     }
     const headroom = headroomOf(prediction);
     const nowMs = now();
@@ -220,7 +220,7 @@ export class PortraitController {
     workload: Workload,
     metric: SizedMetric,
     horizonMs: number,
-  ): Promise<Forecast | Obstacle> {
+  ): Promise<Forecast | Cause> {
     const { loads, pool, now } = this.#options;
     const { name } = metric;
     const key = formatKey(keyOf(ihpa));
@@ -238,7 +238,7 @@ export class PortraitController {
     const outcome = await pool.forecast({
       series,
       horizon,
-      levels: outlookLevels,
+      levels: forecastLevels,
       timeZone: ihpa.spec.prediction.timeZone,
       algorithm: algorithmOf(portrait.spec),
       ...(held && now() - held.atMs < weightsKeptMs && { weights: held.weights }),
@@ -327,7 +327,7 @@ export class PortraitController {
   }
 
   /** A portrait that can't be made now keeps what it has: it is valid until it expires. */
-  #fail(portrait: HorizontalPortrait, { reason, message }: Obstacle): Promise<void> {
+  #fail(portrait: HorizontalPortrait, { reason, message }: Cause): Promise<void> {
     const { portraitData, forecast, accuracy, periods } = portrait.status ?? {};
     const stillValid = isValid(portrait, this.#options.now());
     const claims: Claim[] = [{ type: "PortraitGenerated", status: "False", reason, message: message.slice(0, 1024) }];

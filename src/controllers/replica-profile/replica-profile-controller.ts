@@ -37,7 +37,7 @@ export interface ReplicaProfileControllerOptions {
 /** Status that says nothing new is written at most this often. */
 const renewMs = 30_000;
 /** More pods at once are told of on the profile alone. */
-const mostToldPods = 10;
+const mostReportedPods = 10;
 /** An HPA that follows a lower number does so within a few syncs. */
 const keptMs = 180_000;
 
@@ -48,7 +48,7 @@ export class ReplicaProfileController {
   /** Since when replicas have been above the wish. */
   readonly #aboveSinceMs = new Map<string, number>();
   /** What was last seen of what steps depend on. */
-  readonly #circumstances = new Map<string, ScalingConstraints>();
+  readonly #constraints = new Map<string, ScalingConstraints>();
   /** Selectors of the profiles' targets; null where the target is not there or selects nothing. */
   readonly #selectors = new Map<string, Selector | null>();
 
@@ -63,7 +63,7 @@ export class ReplicaProfileController {
     if (profile === undefined || profile.metadata.deletionTimestamp !== undefined) {
       this.#writtenMs.delete(key);
       this.#selectors.delete(key);
-      this.#circumstances.delete(key);
+      this.#constraints.delete(key);
       this.#aboveSinceMs.delete(key);
       return {};
     }
@@ -89,8 +89,8 @@ export class ReplicaProfileController {
     this.#selectors.set(key, scale.selector === "" ? null : parseSelector(scale.selector));
     const pods = selectPods(caches.pods.list(namespace), scale.selector);
     const isKept = this.#isKept(key, profile.spec, scale.replicas);
-    const outcome = await this.#options.podStates.bringAbout(profile, target, scale, pods, isKept);
-    this.#circumstances.set(key, outcome?.circumstances ?? {});
+    const outcome = await this.#options.podStates.reconcilePods(profile, target, scale, pods, isKept);
+    this.#constraints.set(key, outcome?.constraints ?? {});
     const replicas = outcome ? outcome.plan.replicas : replicasWanted(profile.spec, scale.replicas);
     if (replicas !== scale.replicas && !this.#hpaActs(profile)) {
       fence.check();
@@ -107,12 +107,12 @@ export class ReplicaProfileController {
   }
 
   /** What steps towards a decision depend on, as last seen; undefined before the first look. */
-  circumstances(key: string): ScalingConstraints | undefined {
-    return this.#circumstances.get(key);
+  constraints(key: string): ScalingConstraints | undefined {
+    return this.#constraints.get(key);
   }
 
   /** Whether a program outside may have to be told of a pod, whatever the pod says. */
-  isTold({ metadata }: Pod): boolean {
+  isReported({ metadata }: Pod): boolean {
     const profiles = this.#options.caches.profiles.list(metadata.namespace ?? "");
     return profiles.some(({ spec }) => spec.behavior.podTrafficController.type === "External");
   }
@@ -149,7 +149,7 @@ export class ReplicaProfileController {
 
   /** An Event for each of a few pods, as who looks at a pod that is not Ready looks there. */
   #tellOfPods(profile: ReplicaProfile, changes: readonly Transition[], pods: readonly Pod[]): void {
-    if (changes.length > mostToldPods) return;
+    if (changes.length > mostReportedPods) return;
     for (const { pod: name, from, to, reason } of changes) {
       const pod = pods.find(({ metadata }) => metadata.name === name);
       if (pod === undefined) continue;

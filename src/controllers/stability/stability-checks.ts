@@ -19,7 +19,7 @@ import {
 } from "../../stability/stability.ts";
 import type { ExternalPrograms, ExternalRef } from "../external-programs/external-programs.ts";
 import { countPods, type Pod, requestsOf } from "../pods/workload-pods.ts";
-import type { Loads, Reader } from "../workload/metric-reader.ts";
+import type { MetricReader, MetricSubject } from "../workload/metric-reader.ts";
 import { measuredRule } from "./checker-rules.ts";
 import type { RegressionWatch } from "./regression-watch.ts";
 
@@ -29,13 +29,13 @@ export interface CheckSubject {
   readonly ihpa: IntelligentHorizontalPodAutoscaler;
   readonly pods: readonly Pod[];
   /** How the workload's own metrics are read. */
-  readonly reader: Reader;
+  readonly reader: MetricSubject;
   /** The change under way. */
   readonly change: GrayStep["change"];
 }
 
 export interface StabilityChecksOptions {
-  readonly loads: Pick<Loads, "follow" | "forget" | "hasAsked" | "now">;
+  readonly loads: Pick<MetricReader, "follow" | "forget" | "hasAsked" | "now">;
   readonly regressions: Pick<RegressionWatch, "check" | "forget">;
   readonly programs: Pick<ExternalPrograms, "ask" | "fault">;
   /** Called for each checker that was asked. */
@@ -83,7 +83,7 @@ export class StabilityChecks {
     const watch = this.#watchOf(subject);
     if (watch.isAsking) return "Asking";
     const rules = checkers.flatMap(({ metrics }) => (metrics?.metrics ?? []) as readonly MetricSpec[]);
-    const follower: Reader = { ...reader, key: readerKey(key), metrics: rules };
+    const follower: MetricSubject = { ...reader, key: readerKey(key), metrics: rules };
     if (rules.length > 0) {
       loads.follow(follower);
       if (!loads.hasAsked(follower.key)) return "Asking";
@@ -116,7 +116,7 @@ export class StabilityChecks {
     return watch;
   }
 
-  async #ask(subject: CheckSubject, follower: Reader, watch: Watch): Promise<void> {
+  async #ask(subject: CheckSubject, follower: MetricSubject, watch: Watch): Promise<void> {
     const { now, onResult } = this.#options;
     const { stabilityCheckers = [] } = subject.ihpa.spec;
     const readings = await Promise.all(
@@ -137,7 +137,7 @@ export class StabilityChecks {
     { metrics, regression, external }: StabilityChecker,
     key: string,
     subject: CheckSubject,
-    follower: Reader,
+    follower: MetricSubject,
   ): Promise<CheckResult> {
     const { loads, regressions, log } = this.#options;
     try {

@@ -4,7 +4,7 @@ import { formatKey, type KubeObject, keyOf } from "../../kube/client/resource.ts
  * The status that was last written of each object. A cache hears of it a moment later, and what was said already would be said
  * again. The status is ours alone: whoever else writes it is overruled by the next write.
  */
-export class LastWritten<S> {
+export class StatusOverlay<S> {
   readonly #last = new Map<string, { readonly uid: string | undefined; readonly status: S }>();
 
   /** The object's status as it is known to be. */

@@ -6,11 +6,11 @@ import type { Log } from "../../kube/log.ts";
 import { stamp } from "../../kube/times.ts";
 import type { Series } from "../../series/series.ts";
 import { readyPodsQuery } from "./metric-query.ts";
-import type { Loads, Reader } from "./metric-reader.ts";
+import type { MetricReader, MetricSubject } from "./metric-reader.ts";
 import { metricsOf, type Workload } from "./workload.ts";
 
 export interface CapacityFitsOptions {
-  readonly loads: Pick<Loads, "past" | "now">;
+  readonly loads: Pick<MetricReader, "past" | "now">;
   readonly log: Log;
   readonly now: () => number;
 }
@@ -29,7 +29,7 @@ export class CapacityFits {
   }
 
   /** Learns where it is due. Failures are logged, and leave what was learnt before. */
-  async refresh(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: Reader): Promise<void> {
+  async refresh(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: MetricSubject): Promise<void> {
     const { log, now } = this.#options;
     const { capacity } = ihpa.spec;
     if (capacity === undefined || this.#learning.has(workload)) return;
@@ -50,7 +50,11 @@ export class CapacityFits {
   }
 
   /** The capacity in use, for the status; undefined before the first try, and where the spec asks for none. */
-  statusOf(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: Reader): CapacityStatus | undefined {
+  statusOf(
+    ihpa: IntelligentHorizontalPodAutoscaler,
+    workload: Workload,
+    reader: MetricSubject,
+  ): CapacityStatus | undefined {
     const known = workload.capacityOf(ihpa);
     if (!known) return undefined;
     const { demand, status } = known.learnt;
@@ -68,7 +72,7 @@ export class CapacityFits {
   async #learn(
     ihpa: IntelligentHorizontalPodAutoscaler,
     capacity: Capacity,
-    reader: Reader,
+    reader: MetricSubject,
   ): Promise<{ learnt: LearntCapacity; pasts: Map<string, Series> }> {
     const { usage, responseTime, pods } = capacity;
     const pasts = new Map<string, Series>();

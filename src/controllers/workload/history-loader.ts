@@ -1,11 +1,11 @@
 import { metricName } from "../../api/fields/metrics.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Log } from "../../kube/log.ts";
-import type { Loads, Reader } from "./metric-reader.ts";
+import type { MetricReader, MetricSubject } from "./metric-reader.ts";
 import type { Workload } from "./workload.ts";
 
-export interface PastLearnerOptions {
-  readonly loads: Pick<Loads, "past" | "pods">;
+export interface HistoryLoaderOptions {
+  readonly loads: Pick<MetricReader, "past" | "pods">;
   readonly log: Log;
   readonly now: () => number;
   /** Called when a workload's past has been read, or could not be. */
@@ -16,15 +16,15 @@ export interface PastLearnerOptions {
 const patienceMs = 30_000;
 
 /** Reads the past of workloads in the background. */
-export class PastLearner {
-  readonly #options: PastLearnerOptions;
+export class HistoryLoader {
+  readonly #options: HistoryLoaderOptions;
   /** Whose past is being read, and whose pods' past has been. */
   readonly #learning = new WeakSet<Workload>();
   readonly #recalled = new WeakSet<Workload>();
   /** When the past of a workload was first asked for, until a first reading has ended. */
   readonly #sinceMs = new WeakMap<Workload, number>();
 
-  constructor(options: PastLearnerOptions) {
+  constructor(options: HistoryLoaderOptions) {
     this.#options = options;
   }
 
@@ -33,7 +33,7 @@ export class PastLearner {
    *
    * @returns whether decisions should wait: the first reading is under way
    */
-  learn(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: Reader): boolean {
+  learn(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: MetricSubject): boolean {
     const nowMs = this.#options.now();
     if (!this.#sinceMs.has(workload)) this.#sinceMs.set(workload, nowMs);
     if (workload.unlearned(reader.metrics).length === 0) this.#sinceMs.set(workload, Number.NEGATIVE_INFINITY);
@@ -41,7 +41,7 @@ export class PastLearner {
     return nowMs - this.#sinceMs.get(workload)! < patienceMs;
   }
 
-  async #read(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: Reader): Promise<void> {
+  async #read(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: MetricSubject): Promise<void> {
     const { loads, log, now, onLearnt } = this.#options;
     this.#learning.add(workload);
     try {

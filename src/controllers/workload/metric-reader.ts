@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import type { Cause } from "../../api/cause.ts";
 import type { ScaleTargetRef } from "../../api/fields/fields.ts";
 import { type MetricSpec, metricName } from "../../api/fields/metrics.ts";
 import { parseDuration } from "../../api/values/duration.ts";
@@ -18,7 +19,7 @@ import { totalling } from "../pods/pod-totals.ts";
 import { type LoadQuery, loadQuery, podPattern } from "./metric-query.ts";
 
 /** A workload whose metrics are read. */
-export interface Reader {
+export interface MetricSubject {
   /** `namespace/name` of its IHPA. */
   readonly key: string;
   readonly namespace: string;
@@ -29,17 +30,11 @@ export interface Reader {
   readonly pods: readonly PodRecord[];
 }
 
-/** Why something is not known: a word for conditions and a sentence for people. */
-export interface LoadFault {
-  readonly reason: string;
-  readonly message: string;
-}
-
 /** What is known of one metric's past. */
 export type PastLoad =
   /** `fault` says why its newest part is missing. */
-  | { readonly kind: "Known"; readonly series: Series; readonly fault?: LoadFault }
-  | { readonly kind: "Unknown"; readonly fault: LoadFault };
+  | { readonly kind: "Known"; readonly series: Series; readonly fault?: Cause }
+  | { readonly kind: "Unknown"; readonly fault: Cause };
 
 /** One metric of one reader now. */
 export interface LiveLoad {
@@ -47,10 +42,10 @@ export interface LiveLoad {
   readonly value: number | null;
   /** How long after the instant asked for a sample can be trusted to be there. */
   readonly lagMs: number;
-  readonly fault?: LoadFault;
+  readonly fault?: Cause;
 }
 
-export interface LoadsOptions {
+export interface MetricReaderOptions {
   readonly sources: Sources;
   readonly histories: Histories;
   readonly live: LiveValues;
@@ -73,26 +68,26 @@ const silentMs = 900_000;
 const podsSpanMs = 2 * 86_400_000;
 const podsStepMs = 60_000;
 
-type Way =
+type ReadPath =
   | { readonly kind: "Store"; readonly source: OpenSource; readonly load: LoadQuery }
   | { readonly kind: "Api" }
-  | { readonly kind: "Fault"; readonly fault: LoadFault };
+  | { readonly kind: "Fault"; readonly fault: Cause };
 
 /** Reads the loads of all workloads: live ones in one round for all, past ones as they are asked for. */
-export class Loads {
-  readonly #options: LoadsOptions;
-  readonly #readers = new Map<string, Reader>();
+export class MetricReader {
+  readonly #options: MetricReaderOptions;
+  readonly #readers = new Map<string, MetricSubject>();
   readonly #afterOutage = new AfterOutage();
   /** Keys of readers that a round has asked for. */
   readonly #asked = new Set<string>();
   #live: ReadonlyMap<string, LiveLoad> = new Map();
 
-  constructor(options: LoadsOptions) {
+  constructor(options: MetricReaderOptions) {
     this.#options = options;
   }
 
   /** Has a workload's metrics read from now on, as they are given. */
-  follow(reader: Reader): void {
+  follow(reader: MetricSubject): void {
     const isNew = !this.#readers.has(reader.key);
     this.#readers.set(reader.key, reader);
     if (isNew) this.#options.onNew?.();
@@ -111,7 +106,7 @@ export class Loads {
   }
 
   /** What the last round found of a metric; undefined where it did not ask. */
-  now(reader: Reader, spec: MetricSpec): LiveLoad | undefined {
+  now(reader: MetricSubject, spec: MetricSpec): LiveLoad | undefined {
     return this.#live.get(loadKey(reader, spec));
   }
 
@@ -138,7 +133,10 @@ export class Loads {
       }
     const take = (values: ReadonlyMap<string, LiveValue>, lagMs: number) => {
       for (const [key, value] of values)
-        live.set(key, loadOf(this.#afterOutage.believed(key, value, now(), windows.get(key) ?? embeddedStepMs), lagMs));
+        live.set(
+          key,
+          loadOf(this.#afterOutage.plausible(key, value, now(), windows.get(key) ?? embeddedStepMs), lagMs),
+        );
     };
     this.#live = live; // before it is full: a round that fails leaves values missing, never old
     await Promise.all([
@@ -151,7 +149,7 @@ export class Loads {
   }
 
   /** All of a load's history that could be read. Failures are outcomes. */
-  async past(reader: Reader, spec: MetricSpec, span: string): Promise<PastLoad> {
+  async past(reader: MetricSubject, spec: MetricSpec, span: string): Promise<PastLoad> {
     const { histories, metrics, now } = this.#options;
     const way = await this.#wayTo(reader, spec);
     if (way.kind === "Fault") return { kind: "Unknown", fault: way.fault };
@@ -182,7 +180,7 @@ export class Loads {
   }
 
   /** What the workload's sources know of its pods' past; nothing where they have none of kube-state-metrics' series. */
-  async pods(reader: Reader): Promise<PodRecord[]> {
+  async pods(reader: MetricSubject): Promise<PodRecord[]> {
     const { log, now } = this.#options;
     for (const spec of reader.metrics) {
       const way = await this.#wayTo(reader, spec);
@@ -230,7 +228,7 @@ export class Loads {
     return { kind: "Known", series, ...this.#silence(series, "the metric") };
   }
 
-  #silence(series: Series, name: string): { fault?: LoadFault } {
+  #silence(series: Series, name: string): { fault?: Cause } {
     const agoMs = this.#options.now() - knownUntilMs(series);
     if (agoMs < Math.max(silentMs, 3 * series.stepMs)) return {};
     return {
@@ -245,12 +243,12 @@ export class Loads {
     return values;
   }
 
-  #sampleRequest(reader: Reader, spec: MetricSpec, key: string): SampleRequest {
+  #sampleRequest(reader: MetricSubject, spec: MetricSpec, key: string): SampleRequest {
     const { namespace, selector, pods } = reader;
     return { key, spec, stepMs: embeddedStepMs, namespace, selector, pods };
   }
 
-  async #wayTo(reader: Reader, spec: MetricSpec): Promise<Way> {
+  async #wayTo(reader: MetricSubject, spec: MetricSpec): Promise<ReadPath> {
     const outcome = await this.#options.sources.get(spec.source, reader.namespace);
     if (outcome.kind === "Fault") return outcome;
     if (outcome.kind === "MetricsApi") return { kind: "Api" };
@@ -283,12 +281,12 @@ export function metricIdentity(spec: MetricSpec): string {
  * The name of a load in the embedded history: by what it measures of which workload, so that an IHPA that is made again finds it
  * and one that asks for something else does not.
  */
-export function loadKey({ namespace, target }: Pick<Reader, "namespace" | "target">, spec: MetricSpec): string {
+export function loadKey({ namespace, target }: Pick<MetricSubject, "namespace" | "target">, spec: MetricSpec): string {
   return `${workloadKey({ namespace, target })}/${hash("sha256", metricIdentity(spec), "base64url").slice(0, 16)}`;
 }
 
 /** The name of a workload in the embedded history. */
-export function workloadKey({ namespace, target }: Pick<Reader, "namespace" | "target">): string {
+export function workloadKey({ namespace, target }: Pick<MetricSubject, "namespace" | "target">): string {
   return `${namespace}/${target.kind}/${target.name}`;
 }
 
@@ -296,7 +294,7 @@ function knownUntilMs({ startMs, stepMs, values }: Series): number {
   return startMs + stepMs * (values.findLastIndex((value) => !Number.isNaN(value)) + 1);
 }
 
-function liveQuery(key: string, { query, isPerPod, lookbackMs }: LoadQuery, { pods }: Reader): LiveQuery {
+function liveQuery(key: string, { query, isPerPod, lookbackMs }: LoadQuery, { pods }: MetricSubject): LiveQuery {
   if (!isPerPod) return { key, query };
   return {
     key,
@@ -332,7 +330,7 @@ function loadOf(value: LiveValue, lagMs: number): LiveLoad {
   }
 }
 
-function faultOf({ code, message }: CollectError): LoadFault {
+function faultOf({ code, message }: CollectError): Cause {
   const isRefused = code === "Unauthorized" || code === "BadAddress" || code === "BadQuery";
   return { reason: isRefused ? "SourceRefused" : "SourceUnreachable", message };
 }

@@ -1,8 +1,9 @@
+import type { Cause } from "../../api/cause.ts";
 import type { MetricSpec } from "../../api/fields/metrics.ts";
 import { type Demand, demandSeries } from "../../capacity/demand.ts";
 import type { CapacityModel } from "../../capacity/linear.ts";
 import type { Series } from "../../series/series.ts";
-import type { LoadFault, Loads, PastLoad, Reader } from "./metric-reader.ts";
+import type { MetricReader, MetricSubject, PastLoad } from "./metric-reader.ts";
 
 /** A metric that sizes the workload, or the one that several loads make together. */
 export interface SizedMetric {
@@ -17,13 +18,13 @@ export interface SizedMetric {
 
 /** The past of a metric; of several loads, that of the demand that they make together. */
 export async function pastOf(
-  loads: Pick<Loads, "past">,
-  reader: Reader,
+  loads: Pick<MetricReader, "past">,
+  reader: MetricSubject,
   { specs, demand }: SizedMetric,
   span: string,
 ): Promise<PastLoad> {
   const pasts: Series[] = [];
-  let fault: LoadFault | undefined;
+  let fault: Cause | undefined;
   for (const spec of specs) {
     const past = await loads.past(reader, spec, span);
     if (past.kind === "Unknown" || specs.length === 1) return past;
@@ -34,7 +35,11 @@ export async function pastOf(
 }
 
 /** The live value of a metric; NaN where there is none, or one of several loads has none. */
-export function liveOf(loads: Pick<Loads, "now">, reader: Reader, { specs, demand }: SizedMetric): number {
+export function liveOf(
+  loads: Pick<MetricReader, "now">,
+  reader: MetricSubject,
+  { specs, demand }: SizedMetric,
+): number {
   const values = specs.map((spec) => loads.now(reader, spec)?.value ?? Number.NaN);
   return demand && specs.length > 1 ? demand.pods(values) : values[0];
 }

@@ -1,3 +1,4 @@
+import type { Cause } from "../../api/cause.ts";
 import { type MetricSpec, metricName } from "../../api/fields/metrics.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Demand, LearntCapacity } from "../../capacity/demand.ts";
@@ -7,10 +8,9 @@ import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
 import { createRecommender, type Recommender } from "../../decide/recommender.ts";
 import type { Series } from "../../series/series.ts";
 import type { StabilityDecision } from "../../stability/stability.ts";
-import type { Obstacle } from "../ihpa/ihpa-input.ts";
 import { PodRecords } from "../pods/pod-records.ts";
 import { type PodRequests, podTarget } from "./metric-query.ts";
-import { metricIdentity, type Reader } from "./metric-reader.ts";
+import { type MetricSubject, metricIdentity } from "./metric-reader.ts";
 import type { SizedMetric } from "./sized-metric.ts";
 
 /** A clock that goes back further than this begins anew; a smaller step back is waited for. */
@@ -75,7 +75,7 @@ export class Workload {
   }
 
   /** How this workload's metrics are read. */
-  reader(ihpa: IntelligentHorizontalPodAutoscaler, key: string): Reader {
+  reader(ihpa: IntelligentHorizontalPodAutoscaler, key: string): MetricSubject {
     return {
       key,
       namespace: ihpa.metadata.namespace!,
@@ -106,7 +106,7 @@ export class Workload {
     return lived ?? this.#histories.get(metric);
   }
 
-  foretell(metric: string, forecast: LoadForecast): void {
+  useForecast(metric: string, forecast: LoadForecast): void {
     this.#forecasts.set(metric, forecast);
   }
 
@@ -157,7 +157,7 @@ export class Workload {
     tick: Omit<DecisionTick, "startupSeconds">,
     { tickMs, syncSeconds }: DecideOptions,
     constraints?: ScalingConstraints,
-  ): Decision | Obstacle {
+  ): Decision | Cause {
     const metrics = metricsOf(ihpa);
     this.#adopt(metrics);
     this.#requests = requests ?? this.#requests;

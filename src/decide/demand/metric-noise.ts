@@ -1,6 +1,6 @@
 import type { Random } from "../../series/statistics/seeded-random.ts";
 
-/** Trust in the newest value: the share of its surprise that the level follows. */
+/** Trust in the newest value: the share of its residual that the level follows. */
 const gains: readonly number[] = [0.75, 0.55, 0.4, 0.28, 0.2];
 /** Values that the noise is measured on, the fewest that tell, and how often it is measured anew. */
 const [measuredOn, fewest, measureEvery] = [480, 40, 20];
@@ -135,7 +135,7 @@ function relativeDifference(a: number, b: number, c: number): number {
  * @param values points below `length` are known, those from `start` on are history or live @param isLive whether a point came live:
  * those stay as they are
  */
-export function asSeenLive(
+export function asReadLive(
   { values, start, length }: { readonly values: Float32Array; readonly start: number; readonly length: number },
   isLive: (index: number) => boolean,
   { share, gain }: MetricNoise,

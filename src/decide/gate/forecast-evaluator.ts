@@ -1,6 +1,6 @@
 import { isBelowEarlierDays } from "../burst/earlier-days.ts";
 import { type LoadForecast, meanAhead } from "../demand/load-forecast.ts";
-import type { Known } from "../lead/lead-demand.ts";
+import type { KnownDemand } from "../lead/lead-demand.ts";
 import { residualAt } from "../lead/residual-tail.ts";
 import type { DemandDistribution } from "../price/price.ts";
 import { AccuracyGate, type Backtest, type GateRules, type GateState, type Judgement } from "./accuracy-gate.ts";
@@ -28,7 +28,7 @@ export class ForecastEvaluator {
    * The distribution with its excess taken off, on a day that is unlike the days before: lowered by what it was lately too high, and
    * not below the newest value. On other days what earlier days did next is the better guide (measured).
    */
-  corrected(demand: DemandDistribution, { grid, newest, shape }: Known): DemandDistribution {
+  corrected(demand: DemandDistribution, { grid, newest, shape }: KnownDemand): DemandDistribution {
     const { excess } = this.gate;
     const x = grid.values[newest];
     if (excess === 0 || demand.base <= x || !isBelowEarlierDays(grid, newest, shape)) return demand;

@@ -2,12 +2,12 @@ import type { Series } from "../../series/series.ts";
 import { seededRandom } from "../../series/statistics/seeded-random.ts";
 import { rareSeverity } from "../burst/burst-threshold.ts";
 import { LoadMemory } from "../demand/load-memory.ts";
-import { asSeenLive, NoiseFilter } from "../demand/metric-noise.ts";
+import { asReadLive, NoiseFilter } from "../demand/metric-noise.ts";
 import type { Backtest } from "../gate/accuracy-gate.ts";
 import type { Grid } from "../gate/forecast-ledger.ts";
 import type { DemandDistribution } from "../price/price.ts";
 import { featureCount, type LeadShape, lagPoints, leadShape, readFeatures } from "./lead-features.ts";
-import { fitLead, type KnownLoad, type LeadFit, outlookAt } from "./lead-fit.ts";
+import { demandOutlookAt, fitLead, type KnownLoad, type LeadFit } from "./lead-fit.ts";
 import { LiveStatistics } from "./load-statistics.ts";
 import { exponentialTail, type ResidualTail, residualTailOf } from "./residual-tail.ts";
 
@@ -26,7 +26,7 @@ export interface LeadForecast {
 }
 
 /** What is known at a tick, without a copy: good until the next value comes. */
-export interface Known {
+export interface KnownDemand {
   readonly grid: Grid;
   /** The newest point. */
   readonly newest: number;
@@ -151,7 +151,7 @@ export class LeadDemand {
     if (this.fit === undefined || this.statistics === undefined) return this.byMargin(nowMs);
     this.statistics.extend(known);
     readFeatures(this.statistics, shape, row, this.features);
-    const { base, scale } = outlookAt(this.fit, shape, this.features);
+    const { base, scale } = demandOutlookAt(this.fit, shape, this.features);
     return {
       method: "Learned",
       newest: x,
@@ -181,7 +181,7 @@ export class LeadDemand {
   }
 
   /** What is known as of the last `forecast` that gave an answer; undefined before. */
-  recent(): Known | undefined {
+  recent(): KnownDemand | undefined {
     const { memory, shape, newest, start } = this;
     if (shape === undefined || newest < 0) return undefined;
     const { values, length, originMs, stepMs } = memory;
@@ -211,7 +211,7 @@ export class LeadDemand {
     const load = this.points(length);
     if (filter.noise.share === 0) return load;
     const random = seededRandom(memory.indexOf(this.pushedMs));
-    return { ...load, seen: asSeenLive(load, (i) => memory.isLive(i), filter.noise, random) };
+    return { ...load, seen: asReadLive(load, (i) => memory.isLive(i), filter.noise, random) };
   }
 
   private points(length = this.memory.length): KnownLoad {
@@ -274,7 +274,7 @@ function learnMargin(
   }
   const meanLoad = sum / Math.max(1, length - start);
   const meanPods = length > start ? pods / (length - start) : 1;
-  const rises = Array.from(exponentialTail.surprises, (e) => e * priorRise);
+  const rises = Array.from(exponentialTail.residuals, (e) => e * priorRise);
   for (let i = start + shape.lag; i + shape.lead < length; i++) {
     const from = i - shape.lag;
     if (fine[i + shape.lead + 1] - fine[from] < i + shape.lead + 1 - from) continue;

@@ -89,7 +89,7 @@ export const baseFeatures = [
   Feature.weekRise,
 ];
 
-/** What the size of the surprise is fitted on. */
+/** What the size of the residual is fitted on. */
 export const scaleFeatures = [
   Feature.one,
   Feature.x,

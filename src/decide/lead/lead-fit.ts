@@ -20,7 +20,7 @@ export interface LeadFit {
 }
 
 /** The part of a distribution that one tick's features give. */
-export interface LeadOutlook {
+export interface DemandOutlook {
   readonly base: number;
   readonly scale: number;
 }
@@ -80,21 +80,21 @@ export function fitLead(load: KnownLoad, shape: LeadShape): LeadFit | undefined 
   if (count * every < day * 0.75 || !(meanLoad >= 0)) return undefined;
 
   const base = fitBase(rows, largest, count);
-  const surprise = new Float64Array(count); // M − b
+  const residual = new Float64Array(count); // M − b
   for (let k = 0; k < count; k++) {
     const at = rows.subarray(k * featureCount, (k + 1) * featureCount);
-    surprise[k] = largest[k] - baseOf(at, base, shape);
+    residual[k] = largest[k] - baseOf(at, base, shape);
   }
-  let meanSurprise = 0;
-  for (let k = 0; k < count; k++) meanSurprise += Math.abs(surprise[k]) / count;
-  const scale = fitScale(rows, surprise, count, meanSurprise);
-  const scaleFloor = Math.max(0.2 * meanSurprise + 1e-3 * meanLoad, 1e-9);
+  let meanResidual = 0;
+  for (let k = 0; k < count; k++) meanResidual += Math.abs(residual[k]) / count;
+  const scale = fitScale(rows, residual, count, meanResidual);
+  const scaleFloor = Math.max(0.2 * meanResidual + 1e-3 * meanLoad, 1e-9);
   const scales = Float64Array.from(
     { length: count },
     (_, k) => dot(rows, k * featureCount, scaleFeatures, scale) + scaleFloor,
   );
-  for (let k = 0; k < count; k++) surprise[k] /= scales[k];
-  const tail = residualTailOf(surprise);
+  for (let k = 0; k < count; k++) residual[k] /= scales[k];
+  const tail = residualTailOf(residual);
 
   let pods = 0;
   for (let i = week; i < length; i++) {
@@ -102,7 +102,7 @@ export function fitLead(load: KnownLoad, shape: LeadShape): LeadFit | undefined 
     pods += Math.max(1, Math.ceil(truth.largest[ahead]));
   }
   const meanPods = pods / Math.max(1, length - week);
-  const backtest = backtestOf(largest, dayBefore, surprise, scales, residualAt(tail, 0.5));
+  const backtest = backtestOf(largest, dayBefore, residual, scales, residualAt(tail, 0.5));
   return { base, scale, scaleFloor, tail, meanLoad, meanPods, rows: count, backtest };
 }
 
@@ -110,30 +110,30 @@ export function fitLead(load: KnownLoad, shape: LeadShape): LeadFit | undefined 
 function backtestOf(
   largest: Float64Array,
   dayBefore: Float64Array,
-  surprise: Float64Array,
+  residual: Float64Array,
   scales: Float64Array,
   middle: number,
 ): Backtest {
   let [error, load, compared, naive] = [0, 0, 0, 0];
-  for (let k = 0; k < surprise.length; k++) {
-    const miss = Math.abs(surprise[k] - middle) * scales[k];
+  for (let k = 0; k < residual.length; k++) {
+    const miss = Math.abs(residual[k] - middle) * scales[k];
     error += miss;
     load += largest[k];
     if (Number.isNaN(dayBefore[k])) continue;
     compared += miss;
     naive += Math.abs(largest[k] - dayBefore[k]);
   }
-  const n = Math.max(1, surprise.length);
+  const n = Math.max(1, residual.length);
   return {
     error: error / n,
     load: load / n,
     relativeError: naive > 0 ? compared / naive : compared > 0 ? Number.POSITIVE_INFINITY : 0,
-    samples: surprise.length,
+    samples: residual.length,
   };
 }
 
 /** Base and scale at a tick. The base never falls faster below the newest value than the load itself fell: noise looks like a slope. */
-export function outlookAt(fit: LeadFit, shape: LeadShape, features: Float64Array): LeadOutlook {
+export function demandOutlookAt(fit: LeadFit, shape: LeadShape, features: Float64Array): DemandOutlook {
   return {
     base: baseOf(features, fit.base, shape),
     scale: dot(features, 0, scaleFeatures, fit.scale) + fit.scaleFloor,
@@ -164,7 +164,7 @@ function fitBase(rows: Float64Array, largest: Float64Array, count: number): Floa
   return weights;
 }
 
-function fitScale(rows: Float64Array, surprise: Float64Array, count: number, meanSurprise: number): Float64Array {
+function fitScale(rows: Float64Array, residual: Float64Array, count: number, meanResidual: number): Float64Array {
   const n = scaleFeatures.length;
   const size = new Float64Array(n);
   for (let k = 0; k < count; k++)
@@ -176,7 +176,7 @@ function fitScale(rows: Float64Array, surprise: Float64Array, count: number, mea
   for (let round = 0; round < scaleRounds; round++) {
     const gram = new Float64Array(n * n);
     const right = new Float64Array(n);
-    accumulate(rows, count, scaleFeatures, (k) => Math.abs(surprise[k]), trust, gram, right);
+    accumulate(rows, count, scaleFeatures, (k) => Math.abs(residual[k]), trust, gram, right);
     let trace = 0;
     for (let i = 0; i < n; i++) {
       for (let j = 0; j < n; j++) gram[i * n + j] /= count * size[i] * size[j];
@@ -188,7 +188,7 @@ function fitScale(rows: Float64Array, surprise: Float64Array, count: number, mea
     let mean = 0;
     for (let k = 0; k < count; k++) {
       const fitted = dot(rows, k * featureCount, scaleFeatures, weights);
-      trust[k] = 1 / Math.max(fitted + 0.02 * meanSurprise, 0.05 * meanSurprise, 1e-12);
+      trust[k] = 1 / Math.max(fitted + 0.02 * meanResidual, 0.05 * meanResidual, 1e-12);
       mean += trust[k] / count;
     }
     for (let k = 0; k < count; k++) trust[k] /= mean;

@@ -1,5 +1,5 @@
 import { Feature, featureCount, type LeadShape, readFeatures } from "../lead/lead-features.ts";
-import { fitLead, type KnownLoad, outlookAt } from "../lead/lead-fit.ts";
+import { demandOutlookAt, fitLead, type KnownLoad } from "../lead/lead-fit.ts";
 import { tableOfStatistics } from "../lead/load-statistics.ts";
 import { cheapestPods, type DemandDistribution } from "./price.ts";
 
@@ -79,7 +79,7 @@ export class PriceSimulation {
       for (let i = from; i < Math.min(from + day, end); i++) {
         readFeatures(table, shape, i, row);
         row[Feature.one] = fit.meanLoad;
-        const { base, scale } = outlookAt(fit, shape, row);
+        const { base, scale } = demandOutlookAt(fit, shape, row);
         const isFine = fine[i - lag + 1] > fine[i - lag];
         policies.step({ base, scale, tail: fit.tail }, fit.meanPods, isFine ? values[i - lag] : Number.NaN);
       }

@@ -32,8 +32,8 @@ export function cheapestPods(
   most: number,
 ): number {
   const cost = (r: number) => r / meanPods + price * exceedance(demand.tail, (r - demand.base) / demand.scale);
-  // Below the smallest surprise ever seen the demand is surely above r: there, fewer is cheaper.
-  const first = Math.max(least, Math.floor(demand.base + demand.scale * demand.tail.surprises[0]));
+  // Below the smallest residual ever seen the demand is surely above r: there, fewer is cheaper.
+  const first = Math.max(least, Math.floor(demand.base + demand.scale * demand.tail.residuals[0]));
   let best = Math.min(Math.max(least, 1), most);
   let lowest = cost(best);
   // More than this costs more than the cheapest, even if demand were surely covered.

@@ -150,7 +150,7 @@ export function widenForSparse(quantiles: Float64Array, leads: number, values: F
 }
 
 /** What is told of a change of level: when, and by how much in the series' own unit. */
-export interface ToldShift {
+export interface KnownShift {
   readonly agoMs: number;
   readonly factor: number;
   readonly offset: number;
@@ -162,7 +162,7 @@ export interface ToldShift {
  * @param growth steady growth a day, as the difference of logarithms; 0 for none
  * @returns empty where there is nothing to say
  */
-export function describeQuality(quality: DataQuality, shift?: ToldShift, growth = 0): string {
+export function describeQuality(quality: DataQuality, shift?: KnownShift, growth = 0): string {
   const { steps, stepMs, missingShare, longestGap, sinceGap, silent, negatives, wild, isConstant, resets } = quality;
   const words: string[] = [];
   if (steps * stepMs < 2 * dayMs) words.push(`only ${describeSpan(steps * stepMs)} of it`);

@@ -7,7 +7,7 @@ import { clipTo } from "../../series/statistics/robust-statistics.ts";
  * **Source**: RobustScaler (ICDE 2022), forecast by the last cycle. **Differs**: several periods, and the level of the last
  * hour; how much either counts is learned from replays, by Poisson deviance.
  */
-export interface Carrying {
+export interface Persistence {
   /** Weight of each period, summing to 1. */
   readonly shares: readonly number[];
   /** Share of the last hour's level, as a power of it, that is carried into the first bin. */
@@ -34,7 +34,7 @@ const largestRatio = Math.log(4);
 const oldestHours = 24;
 
 /** Expected counts of `bins` bins from the origin on. */
-export function carryAhead(origin: Origin, carrying: Carrying, bins: number): Float64Array<ArrayBuffer> {
+export function carryAhead(origin: Origin, carrying: Persistence, bins: number): Float64Array<ArrayBuffer> {
   const { logRates, lags, binsPerHour } = origin;
   const n = logRates.length;
   const known = new Float64Array(n + bins);
@@ -97,14 +97,14 @@ const leadsJudged = 48;
  * @param origins at most two lags; each judged by the counts that followed it
  * @param bins leads that matter
  */
-export function learnCarrying(origins: readonly Origin[], bins: number): Carrying {
+export function learnPersistence(origins: readonly Origin[], bins: number): Persistence {
   const lags = origins[0]?.lags ?? [];
   const binsPerHour = origins[0]?.binsPerHour ?? 1;
-  let best: Carrying = { shares: lags.map(() => 1 / lags.length), kept: 0.5, halfLife: 3 * binsPerHour };
+  let best: Persistence = { shares: lags.map(() => 1 / lags.length), kept: 0.5, halfLife: 3 * binsPerHour };
   if (origins.length === 0 || lags.length === 0) return best;
   const leads = [...new Set(Array.from({ length: leadsJudged }, (_, k) => Math.floor(bins ** (k / leadsJudged)) - 1))];
   let least = devianceOf(origins, leads, best);
-  const attempt = (candidate: Carrying) => {
+  const attempt = (candidate: Persistence) => {
     const deviance = devianceOf(origins, leads, candidate);
     if (deviance < least) [best, least] = [candidate, deviance];
   };
@@ -115,7 +115,7 @@ export function learnCarrying(origins: readonly Origin[], bins: number): Carryin
   return best;
 }
 
-function devianceOf(origins: readonly Origin[], leads: readonly number[], carrying: Carrying): number {
+function devianceOf(origins: readonly Origin[], leads: readonly number[], carrying: Persistence): number {
   let sum = 0;
   for (const origin of origins) {
     const n = origin.logRates.length;

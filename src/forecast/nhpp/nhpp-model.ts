@@ -1,7 +1,7 @@
 import type { Series } from "../../series/series.ts";
 import { countDispersion } from "../../series/statistics/count-dispersion.ts";
 import { findPeriods } from "../periods/find-periods.ts";
-import { type Carrying, carryAhead, learnCarrying, type Origin } from "./nhpp-ahead.ts";
+import { carryAhead, learnPersistence, type Origin, type Persistence } from "./nhpp-ahead.ts";
 import { type Arrivals, type Binned, binArrivals, readArrivals } from "./nhpp-arrivals.ts";
 import { fitIntensity, type Intensity } from "./nhpp-intensity.ts";
 import { type ChangeOfLevel, lastChangeOfLevel } from "./nhpp-level.ts";
@@ -51,7 +51,7 @@ export interface NhppLearned {
   readonly stepsPerBin: number;
   readonly smoothness: number;
   readonly periodicity: number;
-  readonly carrying: Carrying;
+  readonly carrying: Persistence;
   /** How much more than Poisson's the counts scatter, for each bucket of leads. */
   readonly dispersions: readonly number[];
 }
@@ -141,7 +141,7 @@ export function fitNhpp(series: Series, horizon: number, options: NhppOptions = 
     const many = Array.from({ length: past.length > 0 ? originsJudged : 0 }, (_, k) =>
       originOf(fit.logRates.subarray(0, Math.round(first + ((bins - judgedBins - first) * k) / (originsJudged - 1)))),
     );
-    const carrying = learnCarrying(many, judgedBins);
+    const carrying = learnPersistence(many, judgedBins);
     const replayAll = (origins: readonly Origin[]) =>
       origins.map((origin) => replay(origin, carrying, judgedBins, arrivals, binned, profile));
     const replays = replayAll(past);
@@ -272,7 +272,7 @@ function factorAt(profile: Float64Array, step: number): number {
 
 function replay(
   origin: Origin,
-  carrying: Carrying,
+  carrying: Persistence,
   bins: number,
   { counts }: Arrivals,
   binned: Binned,

@@ -3,14 +3,14 @@ import type { Forecast } from "../forecast.ts";
 import { type Examples, type QuantileForest, quantileForest } from "./quantile-forest.ts";
 
 /** Examples of what was missed at past leads, in spreads. */
-export interface Missed extends Examples {
+export interface ErrorExamples extends Examples {
   readonly groups: Int32Array;
   /** Lead of each example, in steps. */
   readonly leads: Int32Array;
 }
 
 /** What is asked: features of each lead ahead. */
-export interface Ahead {
+export interface AheadFeatures {
   /** `[lead · width + feature]` */
   readonly features: Float64Array;
   readonly leads: Int32Array;
@@ -25,9 +25,9 @@ const fewestInBucket = 30;
  *
  * @returns `quantiles[level][lead]` in spreads, ascending over the levels; two normal deviations' worth below 60 examples
  */
-export function missedQuantiles(
-  missed: Missed,
-  { features, leads }: Ahead,
+export function errorQuantiles(
+  missed: ErrorExamples,
+  { features, leads }: AheadFeatures,
   buckets: readonly Bucket[],
   levels: readonly number[],
 ): { quantiles: Float64Array[]; coverage: Forecast["coverage"] } {
@@ -61,7 +61,7 @@ interface OutOfBag {
   readonly errors: Float64Array;
 }
 
-function errorsOutOfBag(missed: Missed, forest: QuantileForest, levels: readonly number[]): OutOfBag[] {
+function errorsOutOfBag(missed: ErrorExamples, forest: QuantileForest, levels: readonly number[]): OutOfBag[] {
   const all: OutOfBag[] = [];
   for (let row = 0; row < missed.responses.length; row++) {
     const quantiles = forest.outOfBag(row, levels);
@@ -71,7 +71,7 @@ function errorsOutOfBag(missed: Missed, forest: QuantileForest, levels: readonly
 }
 
 /** Those of the bucket's leads; all, where they are too few to tell. */
-function within({ leads }: Missed, errors: readonly OutOfBag[], { from, to }: Bucket): readonly OutOfBag[] {
+function within({ leads }: ErrorExamples, errors: readonly OutOfBag[], { from, to }: Bucket): readonly OutOfBag[] {
   const near = errors.filter(({ row }) => leads[row] >= from && leads[row] < to);
   return near.length >= fewestInBucket ? near : errors;
 }
@@ -87,7 +87,7 @@ function shiftsOf(errors: readonly OutOfBag[], levels: readonly number[]): Float
 
 /** Each group by the shifts of the others: no forecast may be measured by what it was made from. */
 function coverageOf(
-  missed: Missed,
+  missed: ErrorExamples,
   errors: readonly OutOfBag[],
   buckets: readonly Bucket[],
   levels: readonly number[],

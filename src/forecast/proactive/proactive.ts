@@ -5,7 +5,7 @@ import { type Bucket, bucketsOf } from "../experts/combination.ts";
 import { root } from "../experts/past.ts";
 import type { ForecastOutcome, ForecastRequest } from "../forecast.ts";
 import { detectPeriods } from "../periods/robust-period.ts";
-import { between, type Missed, missedQuantiles } from "./proactive-bands.ts";
+import { between, type ErrorExamples, errorQuantiles } from "./proactive-bands.ts";
 import { cyclesNeeded, type Frame, featuresOf, featureWidth, type Origin, pastOrigins } from "./proactive-examples.ts";
 
 /**
@@ -55,7 +55,7 @@ export function proactiveForecast(request: ForecastRequest): ForecastOutcome {
   const past = pastOrigins(frame);
   const buckets = bucketsOf(reach, stepsPerHour);
   const correct = correctionOf(frame, past, buckets);
-  const bands = missedQuantiles(
+  const bands = errorQuantiles(
     missedOf(frame, past, correct),
     { features: featuresOf(frame, now), leads },
     buckets,
@@ -157,7 +157,7 @@ function shareOf(
 }
 
 /** What past origins missed, in spreads, and what could be known of it; grouped by the day of the origin, counted back from now. */
-function missedOf(frame: Frame, past: readonly Origin[], correct: Correction): Missed {
+function missedOf(frame: Frame, past: readonly Origin[], correct: Correction): ErrorExamples {
   const { rooted, stepMs } = frame;
   const features: number[] = [];
   const responses: number[] = [];

@@ -90,8 +90,8 @@ export interface Batch {
   readonly last: Int32Array;
 }
 
-/** Room for the numbers between the layers, for batches up to a size. */
-export interface Room {
+/** Workspace for the numbers between the layers, for batches up to a size. */
+export interface Workspace {
   /** v before each gate, and after the last. */
   readonly v: readonly Float64Array[];
   readonly hidden: readonly Float64Array[];
@@ -103,7 +103,7 @@ export interface Room {
   readonly dHidden: Float64Array;
 }
 
-export function roomFor({ shape, width, hidden }: Layout, many: number): Room {
+export function workspaceFor({ shape, width, hidden }: Layout, many: number): Workspace {
   const of = (size: number) => new Float64Array(many * size);
   const each = (count: number, size: number) => Array.from({ length: count }, () => of(size));
   return {
@@ -119,7 +119,7 @@ export function roomFor({ shape, width, hidden }: Layout, many: number): Room {
 }
 
 /** @returns the network's answers, `[window · H + step]`: a view of `room.out` */
-export function forward(layout: Layout, parameters: Float64Array, batch: Batch, room: Room): Float64Array {
+export function forward(layout: Layout, parameters: Float64Array, batch: Batch, room: Workspace): Float64Array {
   const { shape, width, hidden, narrow, widen, head } = layout;
   const { many } = batch;
   assemble(layout, parameters, batch, room.v[0]);
@@ -152,7 +152,7 @@ export function backward(
   layout: Layout,
   parameters: Float64Array,
   batch: Batch,
-  room: Room,
+  room: Workspace,
   dOut: Float64Array,
   gradient: Float64Array,
 ): void {

@@ -6,7 +6,7 @@ import type { Shape } from "./sntsf-network.ts";
 import type { Windows } from "./sntsf-training.ts";
 
 /** A series as the network sees it. */
-export interface Seen {
+export interface NetworkSeries {
   /** sign(y)·√|y| of means over the network's step, NaN where missing. */
   readonly values: Float64Array;
   readonly startMs: number;
@@ -58,7 +58,12 @@ export function fineStepsOf(stepMs: number): number {
  * @param reach steps ahead, of the series' own, that the calendar must cover
  * @returns bins end where the history ends; samples before the first whole bin are left out
  */
-export function seeSeries(series: Series, reach: number, timeZone: string, features: readonly CalendarFeature[]): Seen {
+export function toNetworkSeries(
+  series: Series,
+  reach: number,
+  timeZone: string,
+  features: readonly CalendarFeature[],
+): NetworkSeries {
   const fineSteps = fineStepsOf(series.stepMs);
   const skip = series.values.length % fineSteps;
   const values = root(binMeans(series.values.subarray(skip), fineSteps, 0.25));
@@ -98,7 +103,7 @@ export function seeSeries(series: Series, reach: number, timeZone: string, featu
  */
 export function windowsAt(
   shape: Shape,
-  seen: Pick<Seen, "values" | "calendar" | "leastScale">,
+  seen: Pick<NetworkSeries, "values" | "calendar" | "leastScale">,
   index: number,
   origins: ArrayLike<number>,
   targets: boolean,

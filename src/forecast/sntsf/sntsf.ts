@@ -3,15 +3,15 @@ import { bucketsOf } from "../experts/combination.ts";
 import { root } from "../experts/past.ts";
 import type { ForecastOutcome, ForecastRequest } from "../forecast.ts";
 import { between } from "../proactive/proactive-bands.ts";
-import { forward, type Layout, layoutOf, roomFor, type Shape } from "./sntsf-network.ts";
+import { forward, type Layout, layoutOf, type Shape, workspaceFor } from "./sntsf-network.ts";
 import { lossOf, type Trained, type TrainingOptions, train } from "./sntsf-training.ts";
 import {
   type CalendarFeature,
   cardinality,
   featuresFor,
   joinWindows,
-  type Seen,
-  seeSeries,
+  type NetworkSeries,
+  toNetworkSeries,
   windowsAt,
 } from "./sntsf-windows.ts";
 
@@ -113,7 +113,7 @@ export function fitSntsf(
     gates,
     bottleneck,
   };
-  const seen = trimmed.map((series) => seeSeries(series, reach, timeZone, features));
+  const seen = trimmed.map((series) => toNetworkSeries(series, reach, timeZone, features));
   const needed = 4 * (context + ahead);
   for (const { values, fineSteps } of seen) {
     const samples = values.filter(Number.isFinite).length;
@@ -173,7 +173,7 @@ function upToLast(values: Float64Array): Float64Array {
 }
 
 /** Origins from which half of the context and something ahead is present. */
-function useful({ values }: Seen, { context, ahead }: Shape, from: number, to: number): number[] {
+function useful({ values }: NetworkSeries, { context, ahead }: Shape, from: number, to: number): number[] {
   const origins: number[] = [];
   for (let origin = Math.max(1, Math.ceil(from)); origin < to; origin++) {
     const before = values.subarray(Math.max(0, origin - context), origin).filter(Number.isFinite).length;
@@ -192,7 +192,7 @@ function useful({ values }: Seen, { context, ahead }: Shape, from: number, to: n
 function roll(
   layout: Layout,
   parameters: Float64Array,
-  seen: Seen,
+  seen: NetworkSeries,
   index: number,
   origin: number,
   reach: number,
@@ -201,7 +201,7 @@ function roll(
   const steps = Math.ceil(reach / seen.fineSteps);
   const values = new Float64Array(origin + steps + shape.ahead).fill(Number.NaN);
   values.set(seen.values.subarray(0, origin));
-  const room = roomFor(layout, 1);
+  const room = workspaceFor(layout, 1);
   for (let done = 0; done < steps; done += shape.ahead) {
     const now = { values, calendar: seen.calendar, leastScale: seen.leastScale };
     const { windows, scales } = windowsAt(shape, now, index, [origin + done], false);
@@ -220,7 +220,7 @@ function roll(
 }
 
 /** Mean of √|y|: the unit of what was missed. */
-function unitOf(seen: Seen): number {
+function unitOf(seen: NetworkSeries): number {
   return 10 * seen.leastScale;
 }
 
@@ -229,7 +229,7 @@ const fewestMissed = 20;
 
 function missedOf(
   { layout, parameters }: Trained,
-  seen: Seen,
+  seen: NetworkSeries,
   series: Series,
   index: number,
   heldBack: number,
@@ -283,7 +283,7 @@ export function sntsfForecast(
   if (index < 0) throw new RangeError(`the network was not trained on a series named ${name}`);
   if (weights.stepMs !== series.stepMs)
     throw new RangeError(`the network was trained by ${weights.stepMs} ms, the series comes by ${series.stepMs} ms`);
-  const seen = seeSeries(history, reach, weights.timeZone, weights.features);
+  const seen = toNetworkSeries(history, reach, weights.timeZone, weights.features);
   const samples = seen.values.filter(Number.isFinite).length;
   const needed = weights.shape.context / 2;
   if (samples < needed) return { kind: "TooShort", samples: samples * seen.fineSteps, needed: needed * seen.fineSteps };
@@ -294,7 +294,7 @@ function answer(
   { series, horizon, levels }: ForecastRequest,
   weights: SntsfWeights,
   index: number,
-  seen: Seen,
+  seen: NetworkSeries,
   gap: number,
 ) {
   const parameters = Float64Array.from(weights.parameters);

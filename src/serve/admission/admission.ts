@@ -18,7 +18,7 @@ export interface AdmissionResponse {
 }
 
 /** What is wrong with an object, each with its remedy; none, and it is admitted. */
-export type AdmissionJudge = (request: AdmissionRequest) => readonly string[];
+export type AdmissionValidator = (request: AdmissionRequest) => readonly string[];
 
 const apiVersion = "admission.k8s.io/v1";
 
@@ -28,7 +28,7 @@ const apiVersion = "admission.k8s.io/v1";
  * @param body the bytes of the request
  * @returns the answering review, or a 400 when the bytes are none of version 1 with a uid
  */
-export function reviewAdmission(body: Buffer, judge: AdmissionJudge): object | Refusal {
+export function reviewAdmission(body: Buffer, judge: AdmissionValidator): object | Refusal {
   return answerAdmission(body, (request) => {
     const problems = judge(request);
     if (problems.length === 0) return { allowed: true };

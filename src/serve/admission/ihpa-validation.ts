@@ -3,7 +3,7 @@ import { group, version } from "../../api/kinds.ts";
 import { describeProblem } from "../../api/validation/problem.ts";
 import { validate } from "../../api/validation/validate.ts";
 import type { Snapshot } from "../metrics-api/snapshot.ts";
-import type { AdmissionJudge, AdmissionRequest } from "./admission.ts";
+import type { AdmissionRequest, AdmissionValidator } from "./admission.ts";
 
 type Ihpa = IntelligentHorizontalPodAutoscaler;
 
@@ -11,7 +11,7 @@ type Ihpa = IntelligentHorizontalPodAutoscaler;
  * Judges IHPAs by what their schema can't know: zones and cron lines that do not exist, and a target that another one
  * scales already. Other kinds, deletions and objects on their way out are admitted.
  */
-export function createJudge(snapshot: Snapshot): AdmissionJudge {
+export function createIhpaValidator(snapshot: Snapshot): AdmissionValidator {
   return (request) => {
     const ihpa = ihpaOf(request, request.object);
     if (!ihpa || ihpa.metadata.deletionTimestamp) return [];

@@ -1,6 +1,6 @@
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import type { Registry } from "prom-client";
-import { type AdmissionJudge, reviewAdmission } from "../admission/admission.ts";
+import { type AdmissionValidator, reviewAdmission } from "../admission/admission.ts";
 import { type PodInjector, reviewPod } from "../admission/pod-injection.ts";
 import {
   aggregatedDiscovery,
@@ -16,7 +16,7 @@ import {
 import { externalMetricsGroup, externalMetricsPath } from "../names.ts";
 import { negotiate } from "./accept.ts";
 import { readBody } from "./body.ts";
-import { type Answer, type Exchange, hasBody, jsonAnswer } from "./request-context.ts";
+import { type Answer, hasBody, jsonAnswer, type RequestContext } from "./request-context.ts";
 import { isRefusal, type Refusal, refuse } from "./status.ts";
 
 export interface AppOptions {
@@ -24,17 +24,17 @@ export interface AppOptions {
   readonly version: string;
   /** Names of what is not ready yet; none, and the server is. */
   readonly unready: () => readonly string[];
-  readonly judge: AdmissionJudge;
+  readonly judge: AdmissionValidator;
   readonly inject: PodInjector;
   readonly bodyLimitBytes: number;
   /** The same for admission reviews. */
   readonly reviewLimitBytes: number;
   /** Time for an answer once the request was admitted and read. */
   readonly deadlineMs: number;
-  readonly exchangeOf: (request: Request) => Exchange;
-  readonly send: (exchange: Exchange, answer: Answer | Refusal) => void;
+  readonly exchangeOf: (request: Request) => RequestContext;
+  readonly send: (context: RequestContext, answer: Answer | Refusal) => void;
   /** What no path here is for: the metrics, when they were asked for with a body; else a 404. */
-  readonly answerOther: (exchange: Exchange) => Answer | Refusal;
+  readonly answerOther: (context: RequestContext) => Answer | Refusal;
   readonly onError: (error: unknown) => void;
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Issued } from "../tls/certificates.ts";
 import type { Limits } from "./limits.ts";
 
-// AES-128 first: on machines with AES instructions it is the cheapest, and none of these is weaker than its key exchange.
+// AES-128 first: on machines with AES instructions it is the cheapest, and none of these is weaker than its key context.
 const ciphers = [
   "TLS_AES_128_GCM_SHA256",
   "TLS_AES_256_GCM_SHA384",

@@ -5,7 +5,7 @@ import type { RequestLine } from "./request-attributes.ts";
 import { type Refusal, statusJson } from "./status.ts";
 
 /** One request on its way to one answer. */
-export interface Exchange {
+export interface RequestContext {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Undefined when the request line makes no sense. */
@@ -21,12 +21,12 @@ export interface Exchange {
 const auditIdPattern = /^[\x21-\x7e]{1,64}$/;
 
 /** @param startedMs now, on the monotonic clock */
-export function beginExchange(
+export function beginRequest(
   request: IncomingMessage,
   response: ServerResponse,
   line: RequestLine | undefined,
   startedMs: number,
-): Exchange {
+): RequestContext {
   const given = request.headers["audit-id"];
   const auditId = typeof given === "string" && auditIdPattern.test(given) ? given : randomUUID();
   return { request, response, line, startedMs, auditId, identity: undefined, rung: undefined, isAnswered: false };
@@ -53,11 +53,11 @@ export function statusAnswer(refusal: Refusal): Answer {
   return { code: refusal.code, contentType: json, body: statusJson(refusal), headers };
 }
 
-/** Writes an answer; the second one for the same exchange is left out. @returns whether it was written */
-export function writeAnswer(exchange: Exchange, answer: Answer, isClosing: boolean): boolean {
-  const { request, response } = exchange;
-  if (exchange.isAnswered || response.headersSent) return false;
-  exchange.isAnswered = true;
+/** Writes an answer; the second one for the same context is left out. @returns whether it was written */
+export function writeAnswer(context: RequestContext, answer: Answer, isClosing: boolean): boolean {
+  const { request, response } = context;
+  if (context.isAnswered || response.headersSent) return false;
+  context.isAnswered = true;
   const headers = [
     "Content-Type",
     answer.contentType,
@@ -68,7 +68,7 @@ export function writeAnswer(exchange: Exchange, answer: Answer, isClosing: boole
     "X-Content-Type-Options",
     "nosniff",
     "Audit-Id",
-    exchange.auditId,
+    context.auditId,
   ];
   if (answer.headers) headers.push(...answer.headers);
   // Whoever was refused while sending a body could go on sending: the connection ends with the answer.

@@ -10,10 +10,10 @@ import type { KubeMetrics } from "../../kube/metrics.ts";
 import { Reflector } from "../../kube/watch/reflector.ts";
 import { type SidecarReport, tokenAudience } from "../../pods/sidecar-protocol.ts";
 import {
+  desiredStateOf,
   isOtherSidecar,
   type StandbyClaim,
   type StandbyPod,
-  sidecarWish,
   standbyClaim,
 } from "../../pods/standby-condition.ts";
 import type { PostReview } from "../access/reviews.ts";
@@ -78,7 +78,7 @@ export function startGateway(options: ClusterGatewayOptions): ClusterGateway {
     log,
     wishOf({ namespace, name, uid }) {
       const pod = pods.cache.get({ namespace, name });
-      return pod?.metadata.uid === uid ? sidecarWish(pod) : undefined;
+      return pod?.metadata.uid === uid ? desiredStateOf(pod) : undefined;
     },
     onReport({ namespace, name, uid }, report) {
       const key = formatKey({ namespace, name });

@@ -4,10 +4,10 @@ import { type Log, silent } from "../../kube/log.ts";
 import { type Clock, systemClock, type Timer } from "../../kube/loop/clock.ts";
 import { lineOf, readLines } from "../../pods/message-lines.ts";
 import {
+  type DesiredState,
   keepAliveMs,
   readSidecarMessage,
   type SidecarReport,
-  type SidecarWish,
   silenceMs,
   streamPath,
   streamProtocol,
@@ -19,7 +19,7 @@ import type { PodIdentity, PodTokenReviewer } from "./pod-tokens.ts";
 export interface GatewayOptions {
   readonly reviewToken: PodTokenReviewer;
   /** What a pod's sidecar is to do; undefined while the pod is not known under this uid. */
-  readonly wishOf: (pod: PodIdentity) => SidecarWish | undefined;
+  readonly wishOf: (pod: PodIdentity) => DesiredState | undefined;
   /** Hears of each report, the first of a stream included. */
   readonly onReport: (pod: PodIdentity, report: SidecarReport) => void;
   /** The authorities, as PEM, that vouch for the server; told at the start and at each change. */
@@ -105,7 +105,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     open(pod, socket, wish, head);
   }
 
-  function open(pod: PodIdentity, socket: Duplex, wish: SidecarWish, head: Buffer): void {
+  function open(pod: PodIdentity, socket: Duplex, wish: DesiredState, head: Buffer): void {
     const key = keyOf(pod);
     const stream: Stream = { pod, socket, heardMs: clock.monotonicMs(), told: "", isReviewing: false };
     // One stream a pod: a sidecar that started again is the one to hear.
@@ -176,7 +176,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  function tell(stream: Stream, wish: SidecarWish): void {
+  function tell(stream: Stream, wish: DesiredState): void {
     const line = lineOf(wish);
     if (line === stream.told) return;
     stream.told = line;

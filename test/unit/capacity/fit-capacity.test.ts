@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type CapacityFit, type CapacityWish, fitCapacity } from "../../../src/capacity/fit-capacity.ts";
+import { type CapacityFit, type CapacityRequest, fitCapacity } from "../../../src/capacity/fit-capacity.ts";
 import { answersLater, responseTimeSeconds } from "../../../src/capacity/queueing.ts";
 import type { CapacitySamples } from "../../../src/capacity/samples.ts";
 import { world } from "./workload.ts";
 
-function fitted(samples: CapacitySamples, wish: CapacityWish) {
+function fitted(samples: CapacitySamples, wish: CapacityRequest) {
   const fit = fitCapacity(samples, wish);
   if (fit.kind !== "Fitted") throw new Error(fit.message);
   return fit;
@@ -176,7 +176,7 @@ describe("whatever was learnt", () => {
   const usage = ([x, y = 0]: readonly number[]) => 0.05 + 0.01 * x + 0.0002 * x * x + 0.03 * y;
   const response = (load: number, pods: number) => 0.04 / (1 - Math.min(0.95, load / pods / 60));
   const objective = { seconds: 0.1, share: 0.95, measured: undefined };
-  const wishes: { name: string; means: number[]; wish: CapacityWish }[] = [
+  const wishes: { name: string; means: number[]; wish: CapacityRequest }[] = [
     { name: "a line", means: [100], wish: { model: "LinearWithBase", usageTarget: 0.5 } },
     { name: "a curve", means: [100], wish: { model: "Residual", usageTarget: 0.5 } },
     { name: "a line of two", means: [100, 40], wish: { model: "LinearWithBase", usageTarget: 0.5 } },
@@ -260,7 +260,7 @@ describe("whatever was learnt", () => {
 
   test("the same history gives the same answer", () => {
     const samples = world({ usage, response });
-    const wish: CapacityWish = { model: "Auto", usageTarget: 0.5, objective };
+    const wish: CapacityRequest = { model: "Auto", usageTarget: 0.5, objective };
     expect(fitted(samples, wish).pods([123])).toBe(fitted(samples, wish).pods([123]));
   });
 });

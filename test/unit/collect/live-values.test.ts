@@ -161,8 +161,8 @@ describe("18 zeros right after an outage are not believed", () => {
 
   test("for two windows, and only where there was load before", () => {
     const outage = new AfterOutage();
-    const at = (key: string, seen: Parameters<AfterOutage["believed"]>[1], minutes: number) =>
-      outage.believed(key, seen, minutes * 60_000, 60_000);
+    const at = (key: string, seen: Parameters<AfterOutage["plausible"]>[1], minutes: number) =>
+      outage.plausible(key, seen, minutes * 60_000, 60_000);
     expect(at("busy", value(100), 0)).toEqual(value(100));
     expect(at("idle", value(0), 0)).toEqual(value(0));
     at("busy", missing, 5);
@@ -176,10 +176,10 @@ describe("18 zeros right after an outage are not believed", () => {
 
   test("a value above zero counts at once, and a zero without an outage is believed", () => {
     const outage = new AfterOutage();
-    outage.believed("a", value(5), 0, 60_000);
-    expect(outage.believed("a", value(0), 15_000, 60_000)).toEqual(value(0));
-    outage.believed("a", value(5), 30_000, 60_000);
-    outage.believed("a", { kind: "Failed", error: new CollectError("Unreachable", "down") }, 45_000, 60_000);
-    expect(outage.believed("a", value(3), 60_000, 60_000)).toEqual(value(3));
+    outage.plausible("a", value(5), 0, 60_000);
+    expect(outage.plausible("a", value(0), 15_000, 60_000)).toEqual(value(0));
+    outage.plausible("a", value(5), 30_000, 60_000);
+    outage.plausible("a", { kind: "Failed", error: new CollectError("Unreachable", "down") }, 45_000, 60_000);
+    expect(outage.plausible("a", value(3), 60_000, 60_000)).toEqual(value(3));
   });
 });

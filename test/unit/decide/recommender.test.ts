@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { LoadForecast } from "../../../src/decide/demand/load-forecast.ts";
 import { rampRounds } from "../../../src/decide/lead/lead.ts";
 import { createRecommender } from "../../../src/decide/recommender.ts";
-import { createOutlooks } from "../../../src/portrait/outlook.ts";
+import { createLoadForecasts } from "../../../src/portrait/load-forecasts.ts";
 import { dayMs, demandAt, generator, historyOf, nowMs, play, specOf, tickMs, valuesOf } from "./workload.ts";
 
 const history = historyOf(demandAt, 7, 60_000);
@@ -141,7 +141,7 @@ describe("the ladder", () => {
     const minute = 60_000;
     const normal = Array.from({ length: 20 }, (_, k) => demandAt(nowMs + k * minute - 30_000));
     const spec = specOf();
-    const outlook = createOutlooks({
+    const outlook = createLoadForecasts({
       history: () => recommender.history("load"),
       timeZone: "UTC",
       horizonMs: dayMs,

@@ -8,7 +8,7 @@ import type { IntelligentHorizontalPodAutoscaler } from "../../../src/api/kinds/
 import { readManifest } from "../../../src/api/validation/read-manifest.ts";
 import { runPolicy } from "../../../src/backtest/replay/cluster.ts";
 import { forescalePolicy } from "../../../src/backtest/replay/forescale-policy.ts";
-import { learntPart, sceneOf } from "../../../src/backtest/replay/replay-inputs.ts";
+import { learntPart, replayInputsOf } from "../../../src/backtest/replay/replay-inputs.ts";
 import { spanOf } from "../../../src/backtest/workload.ts";
 import { command } from "../../../src/cli/decide.ts";
 import { Workload } from "../../../src/controllers/workload/workload.ts";
@@ -82,7 +82,7 @@ function byBacktest(ihpa: IntelligentHorizontalPodAutoscaler): Recorded {
     loads: new Map([["load", load]]),
     podTargets: new Map([["load", podTarget]]),
   };
-  const scene = sceneOf(workload, spanOf(workload, { replayMs: 6 * hourMs }), { startupSeconds: 60 });
+  const scene = replayInputsOf(workload, spanOf(workload, { replayMs: 6 * hourMs }), { startupSeconds: 60 });
   const ticks: DecisionTick[] = [];
   const decisions: Decision[] = [];
   runPolicy(

@@ -5,7 +5,7 @@ import { Forecasts } from "../../../src/demo/forecasts.ts";
 import { demoIhpa } from "../../../src/demo/manifest.ts";
 import type { MetricServer } from "../../../src/demo/metric-server.ts";
 import { Replay, tickMs } from "../../../src/demo/replay.ts";
-import { Pace } from "../../../src/demo/replay-clock.ts";
+import { ReplayClock } from "../../../src/demo/replay-clock.ts";
 import { drawScreen } from "../../../src/demo/screen.ts";
 import { describeSummary, summarise } from "../../../src/demo/summary.ts";
 import type { Trace } from "../../../src/demo/trace.ts";
@@ -82,7 +82,7 @@ describe("three hours with a steep rise", () => {
     [60, 15],
     [20, 5],
   ])("fit a screen of %i×%i", (columns, rows) => {
-    const stage = { trace, replay, forecasts, pace: new Pace(600, () => 0), curl: server.curl };
+    const stage = { trace, replay, forecasts, pace: new ReplayClock(600, () => 0), curl: server.curl };
     const lines = drawScreen(stage, { columns, rows }, palette(true)).map((line) =>
       line.replace(/\x1b\[[0-9;]*m/g, ""),
     );
@@ -95,7 +95,7 @@ describe("three hours with a steep rise", () => {
   });
 
   test("show no colour where none is wanted", () => {
-    const stage = { trace, replay, forecasts, pace: new Pace(600, () => 0), curl: server.curl };
+    const stage = { trace, replay, forecasts, pace: new ReplayClock(600, () => 0), curl: server.curl };
     expect(drawScreen(stage, { columns: 80, rows: 24 }, palette(false)).join("")).not.toContain("\x1b");
   });
 
@@ -133,7 +133,7 @@ describe("the pace", () => {
 
   test("is the one asked for while it is kept", async () => {
     let nowMs = 0;
-    const pace = new Pace(100, () => nowMs);
+    const pace = new ReplayClock(100, () => nowMs);
     pace.start();
     for (let k = 0; k < 1000; k++) {
       nowMs += 150; // a tick of 15 s at 100×
@@ -145,7 +145,7 @@ describe("the pace", () => {
 
   test("says what was reached where the machine is too slow", () => {
     let nowMs = 0;
-    const pace = new Pace(100, () => nowMs);
+    const pace = new ReplayClock(100, () => nowMs);
     pace.start();
     for (let k = 0; k < 1000; k++) {
       nowMs += 300;

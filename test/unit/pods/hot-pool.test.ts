@@ -1,17 +1,17 @@
 import { expect, test } from "vitest";
 import { isServing } from "../../../src/pods/pod-in-state.ts";
-import { type PodWish, planTransitions } from "../../../src/pods/transitions.ts";
+import { type DesiredPods, planTransitions } from "../../../src/pods/transitions.ts";
 import { SimulatedWorkload } from "./simulated-workload.ts";
 
 const able = { gated: true, sidecar: true, refuses: false };
 
-function planFor(workload: SimulatedWorkload, wish: PodWish) {
+function planFor(workload: SimulatedWorkload, wish: DesiredPods) {
   const { pods, specReplicas, kind, nowMs } = workload;
   const more = { rolloutRunning: false, paused: false, allowedScalingDirection: "Both" as const };
   return planTransitions({ pods, wish, specReplicas, kind, nowMs, ...more, sorter: { type: "WorkloadDefault" } });
 }
 
-function bringAbout(workload: SimulatedWorkload, wish: PodWish): void {
+function reconcilePods(workload: SimulatedWorkload, wish: DesiredPods): void {
   for (let round = 0; round < 20; round++) {
     workload.carryOut(planFor(workload, wish), () => true);
     workload.settle();
@@ -25,7 +25,7 @@ function counts({ pods }: SimulatedWorkload) {
 
 test("a burst is met by the pool before any new pod runs, and the pool is filled again from the new ones", () => {
   const workload = new SimulatedWorkload("ReplicaSet", 9, [able]);
-  bringAbout(workload, { online: 6, cutoff: 0, standby: 3 });
+  reconcilePods(workload, { online: 6, cutoff: 0, standby: 3 });
   expect(counts(workload)).toEqual([6, 0, 3]);
 
   const burst = { online: 9, cutoff: 0, standby: 3 };
@@ -40,24 +40,24 @@ test("a burst is met by the pool before any new pod runs, and the pool is filled
   expect(workload.pods).toHaveLength(9); // the workload's controller has not even made the new ones
   expect(workload.pods.filter(({ ready }) => ready)).toHaveLength(9);
 
-  bringAbout(workload, burst);
+  reconcilePods(workload, burst);
   expect(counts(workload)).toEqual([9, 0, 3]);
 });
 
 test("a pod that dies is stood in for by the pool until its successor is ready", () => {
   const workload = new SimulatedWorkload("ReplicaSet", 8, [able]);
   const wish = { online: 6, cutoff: 0, standby: 2 };
-  bringAbout(workload, wish);
+  reconcilePods(workload, wish);
   workload.kill(workload.pods.find(({ state }) => state === "Online")!.name);
   const { transitions } = planFor(workload, wish);
   expect(transitions).toEqual([expect.objectContaining({ from: "Standby", to: "Online" })]);
-  bringAbout(workload, wish);
+  reconcilePods(workload, wish);
   expect(counts(workload)).toEqual([6, 0, 2]);
 });
 
 test("100 cut-off pods come back in one plan: all labels and all gates", () => {
   const workload = new SimulatedWorkload("ReplicaSet", 140, [able]);
-  bringAbout(workload, { online: 40, cutoff: 100, standby: 0 });
+  reconcilePods(workload, { online: 40, cutoff: 100, standby: 0 });
   const plan = planFor(workload, { online: 140, cutoff: 0, standby: 0 });
   expect(plan.transitions.filter(({ to }) => to === "Online")).toHaveLength(100);
   expect(plan.gates.filter(({ online }) => online)).toHaveLength(100);

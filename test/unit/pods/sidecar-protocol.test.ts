@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { lineOf, readLines } from "../../../src/pods/message-lines.ts";
 import { readServerMessage, readSidecarMessage, sidecarStates } from "../../../src/pods/sidecar-protocol.ts";
-import { type StandbyPod, sidecarWish, standbyClaim } from "../../../src/pods/standby-condition.ts";
+import { desiredStateOf, type StandbyPod, standbyClaim } from "../../../src/pods/standby-condition.ts";
 
 function pod(
   state: string | undefined,
@@ -23,11 +23,11 @@ describe("the wish", () => {
     { name: "a pod that may still get traffic is not frozen", state: "Standby", gate: "True", wish: "Online" },
     { name: "a pod without a gate is never frozen", state: "Standby", gate: undefined, wish: "Online" },
   ])("$name", ({ state, gate, wish }) => {
-    expect(sidecarWish(pod(state, gate)).state).toBe(wish);
+    expect(desiredStateOf(pod(state, gate)).state).toBe(wish);
   });
 
   test("a pod that is being deleted runs, to hear of it", () => {
-    expect(sidecarWish(pod("Standby", "False", { deletionTimestamp: "2026-11-22T12:00:00Z" })).state).toBe("Online");
+    expect(desiredStateOf(pod("Standby", "False", { deletionTimestamp: "2026-11-22T12:00:00Z" })).state).toBe("Online");
   });
 
   test("carries the mode that its annotation asks for, and no other word", () => {
@@ -36,15 +36,15 @@ describe("the wish", () => {
       ...asked(mode),
       metadata: { ...asked(mode).metadata, labels: { "forescale.io/pod-state": "Standby" } },
     });
-    expect(sidecarWish(labelled("Swap"))).toEqual({ type: "want", state: "Standby", mode: "Swap" });
-    expect(sidecarWish(labelled("rm -rf"))).toEqual({ type: "want", state: "Standby" });
+    expect(desiredStateOf(labelled("Swap"))).toEqual({ type: "want", state: "Standby", mode: "Swap" });
+    expect(desiredStateOf(labelled("rm -rf"))).toEqual({ type: "want", state: "Standby" });
   });
 });
 
 test("the wish names the other native sidecars that run on, and is read as it was written", () => {
   const id = (letter: string) => letter.repeat(64);
   const { metadata, status } = pod("Standby", "False");
-  const wish = sidecarWish({
+  const wish = desiredStateOf({
     metadata,
     spec: {
       initContainers: [

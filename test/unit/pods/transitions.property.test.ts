@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { isFrozen, isServing } from "../../../src/pods/pod-in-state.ts";
 import type { WorkloadKind } from "../../../src/pods/pod-order.ts";
-import { type PodWish, planTransitions, type TransitionPlan } from "../../../src/pods/transitions.ts";
+import { type DesiredPods, planTransitions, type TransitionPlan } from "../../../src/pods/transitions.ts";
 import { type Nature, SimulatedWorkload } from "./simulated-workload.ts";
 
 const wishes = fc.record({ online: fc.nat(8), cutoff: fc.nat(4), standby: fc.nat(4) });
@@ -18,7 +18,7 @@ type Event =
   | { readonly type: "Plan"; readonly done: readonly boolean[] }
   | { readonly type: "Kubelet" | "Sidecar" | "Kill"; readonly pod: number }
   | { readonly type: "Controller" | "Settle" }
-  | { readonly type: "Wish"; readonly wish: PodWish };
+  | { readonly type: "Wish"; readonly wish: DesiredPods };
 
 const events = fc.array(
   fc.oneof<fc.Arbitrary<Event>[]>(
@@ -30,7 +30,7 @@ const events = fc.array(
   { maxLength: 40 },
 );
 
-function planOf(workload: SimulatedWorkload, wish: PodWish, notReadyRoom: number | undefined): TransitionPlan {
+function planOf(workload: SimulatedWorkload, wish: DesiredPods, notReadyRoom: number | undefined): TransitionPlan {
   const { pods, specReplicas, kind, nowMs } = workload;
   const allowed = { rolloutRunning: false, paused: false, allowedScalingDirection: "Both" as const };
   const input = { pods, wish, specReplicas, kind, ...allowed, notReadyRoom, nowMs };
@@ -38,7 +38,7 @@ function planOf(workload: SimulatedWorkload, wish: PodWish, notReadyRoom: number
 }
 
 /** What holds of every plan, whatever state the workload is in. */
-function expectSound(workload: SimulatedWorkload, wish: PodWish, plan: TransitionPlan): void {
+function expectSound(workload: SimulatedWorkload, wish: DesiredPods, plan: TransitionPlan): void {
   const byName = new Map(workload.pods.map((pod) => [pod.name, pod]));
   const names = plan.transitions.map(({ pod }) => pod);
   expect(new Set(names).size).toBe(names.length);
@@ -62,7 +62,7 @@ function expectSound(workload: SimulatedWorkload, wish: PodWish, plan: Transitio
 }
 
 /** Lets a workload live through events, and then in peace until nothing changes any more. */
-function live(workload: SimulatedWorkload, first: PodWish, room: number | undefined, happenings: readonly Event[]) {
+function live(workload: SimulatedWorkload, first: DesiredPods, room: number | undefined, happenings: readonly Event[]) {
   let wish = first;
   const planned = () => {
     const plan = planOf(workload, wish, room);

@@ -4,7 +4,7 @@ import { arrivalHeadroom } from "../../../src/capacity/arrival-headroom.ts";
 import type { Forecast } from "../../../src/forecast/forecast.ts";
 import { forecastByName } from "../../../src/forecast/forecast-by-name.ts";
 import { overLead } from "../../../src/portrait/arrivals-over-lead.ts";
-import { createOutlooks } from "../../../src/portrait/outlook.ts";
+import { createLoadForecasts } from "../../../src/portrait/load-forecasts.ts";
 import { poissonDraw } from "../../golden/nhpp-series.ts";
 import { generator } from "../forecast/robust-series.ts";
 
@@ -90,7 +90,7 @@ describe("a forecast of arrivals, sized for the lead", () => {
 test("an outlook is sized for the lead known when it is asked for, and made anew only when that moves", () => {
   let leadSeconds: number | undefined = 30;
   const series = { startMs: 0, stepMs, values: history() };
-  const ask = createOutlooks({
+  const ask = createLoadForecasts({
     history: () => series,
     timeZone: "UTC",
     horizonMs: 3_600_000,

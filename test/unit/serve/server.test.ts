@@ -5,7 +5,7 @@ import { Gauge, Registry } from "prom-client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuditLog } from "../../../src/serve/access/audit.ts";
 import { identityOf } from "../../../src/serve/access/identity.ts";
-import { createJudge } from "../../../src/serve/admission/ihpa-validation.ts";
+import { createIhpaValidator } from "../../../src/serve/admission/ihpa-validation.ts";
 import { defaultLimits } from "../../../src/serve/http/limits.ts";
 import type { ServerOptions } from "../../../src/serve/server.ts";
 import { issueAuthority, issueClient, issueServing } from "../../../src/serve/tls/certificates.ts";
@@ -382,7 +382,7 @@ describe("admission", () => {
   let peer: Peer;
   beforeAll(async () => {
     const world = await start();
-    ({ peer } = await start({ judge: createJudge(world.snapshot) }));
+    ({ peer } = await start({ judge: createIhpaValidator(world.snapshot) }));
   });
   const validate = (body: string | Buffer) => dial(peer, { path: "/validate", method: "POST", body });
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { buildHelper } from "../../../scripts/native.ts";
-import type { SidecarReport, SidecarWish } from "../../../src/pods/sidecar-protocol.ts";
+import type { DesiredState, SidecarReport } from "../../../src/pods/sidecar-protocol.ts";
 import { createGateway, type Gateway } from "../../../src/serve/sidecar-gateway/gateway.ts";
 import { parsePodFile } from "../../../src/sidecar/pod-files.ts";
 import { runSidecar, type SidecarOptions } from "../../../src/sidecar/run.ts";
@@ -21,7 +21,7 @@ describe("a sidecar beside no application of its pod", () => {
   let gateway: Gateway;
   let server: Server;
   let port: number;
-  let wish: SidecarWish;
+  let wish: DesiredState;
   const reports: SidecarReport[] = [];
   const tokens: string[] = [];
   const said: string[] = [];

@@ -2,16 +2,16 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { runPolicy, scoreSizes } from "../../../../src/backtest/replay/cluster.ts";
 import { fixedAtPeak, hourlySchedule, plainHpa, tuneHpa } from "../../../../src/backtest/replay/plain-policies.ts";
-import { type Scene, sceneOf } from "../../../../src/backtest/replay/replay-inputs.ts";
+import { type ReplayInputs, replayInputsOf } from "../../../../src/backtest/replay/replay-inputs.ts";
 import { cheapest, tuneTarget } from "../../../../src/backtest/replay/tune-target.ts";
 import { spanOf } from "../../../../src/backtest/workload.ts";
 import { wavyLoad, workloadOf } from "../loads.ts";
 
 const hourMs = 3_600_000;
 
-function sceneWith(startupSeconds: number, load = wavyLoad(3), replayMs = 6 * hourMs, spec = {}): Scene {
+function sceneWith(startupSeconds: number, load = wavyLoad(3), replayMs = 6 * hourMs, spec = {}): ReplayInputs {
   const workload = workloadOf(load, 50, spec);
-  return sceneOf(workload, spanOf(workload, { replayMs }), { startupSeconds });
+  return replayInputsOf(workload, spanOf(workload, { replayMs }), { startupSeconds });
 }
 
 const noise = fc.array(fc.double({ min: 0, max: 400, noNaN: true }), { minLength: 5, maxLength: 40 });
@@ -24,9 +24,9 @@ describe("the oracle", () => {
   test("is never short, whatever the load and the start-up time", () => {
     fc.assert(
       fc.property(noise, startups, (parts, startupSeconds) => {
-        const scene = sceneWith(startupSeconds, rough(parts));
+        const inputs = sceneWith(startupSeconds, rough(parts));
         // Asked for at the sync before, its pods are up in time in a real deployment.
-        const run = runPolicy(scene, ({ tick }) => Math.max(scene.oracle[tick], scene.oracle[tick + 1] ?? 1));
+        const run = runPolicy(inputs, ({ tick }) => Math.max(inputs.oracle[tick], inputs.oracle[tick + 1] ?? 1));
         expect(run).toMatchObject({ underProvisionedMinutes: 0, unserved: 0 });
       }),
       { numRuns: 25 },
@@ -37,14 +37,14 @@ describe("the oracle", () => {
     const wishes = fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 3, maxLength: 30 });
     fc.assert(
       fc.property(noise, startups, wishes, (parts, startupSeconds, extra) => {
-        const scene = sceneWith(startupSeconds, rough(parts));
-        const oracle = scoreSizes(scene, (tick) => scene.oracle[tick]);
+        const inputs = sceneWith(startupSeconds, rough(parts));
+        const oracle = scoreSizes(inputs, (tick) => inputs.oracle[tick]);
         const reach = Math.ceil((startupSeconds * 1000) / 15_000) + 2;
         // Any size at least as large as is needed soon, and often larger.
-        const run = runPolicy(scene, ({ tick }) => {
+        const run = runPolicy(inputs, ({ tick }) => {
           let most = 1;
-          for (let k = tick; k <= Math.min(scene.ticks - 1, tick + reach); k++)
-            most = Math.max(most, Math.ceil(scene.needed[k]));
+          for (let k = tick; k <= Math.min(inputs.ticks - 1, tick + reach); k++)
+            most = Math.max(most, Math.ceil(inputs.needed[k]));
           return most + extra[tick % extra.length];
         });
         fc.pre(run.underProvisionedMinutes === 0);
@@ -56,9 +56,9 @@ describe("the oracle", () => {
 
   test("and any plain HPA with fewer pod-hours is short", () => {
     for (const startupSeconds of [0, 60, 180]) {
-      const scene = sceneWith(startupSeconds, wavyLoad(4), 24 * hourMs);
-      const oracle = scoreSizes(scene, (tick) => scene.oracle[tick]);
-      for (const { run } of tuneHpa(scene, 0).tried)
+      const inputs = sceneWith(startupSeconds, wavyLoad(4), 24 * hourMs);
+      const oracle = scoreSizes(inputs, (tick) => inputs.oracle[tick]);
+      for (const { run } of tuneHpa(inputs, 0).tried)
         if (run.podHours < oracle.podHours) expect(run.underProvisionedMinutes).toBeGreaterThan(0);
     }
   });
@@ -70,17 +70,17 @@ describe("the oracle", () => {
 
 describe("the plain HPA", () => {
   test("stays between its limits", () => {
-    const scene = sceneWith(60, wavyLoad(3), 24 * hourMs, { minReplicas: 6, maxReplicas: 15 });
-    const { pods } = runPolicy(scene, plainHpa(scene, 0.7));
+    const inputs = sceneWith(60, wavyLoad(3), 24 * hourMs, { minReplicas: 6, maxReplicas: 15 });
+    const { pods } = runPolicy(inputs, plainHpa(inputs, 0.7));
     // It begins where everybody begins: at what the first minutes need.
     const after = pods.subarray(2);
     expect([Math.min(...after), Math.max(...after)]).toEqual([6, 15]);
   });
 
   test("at a lower target costs more and lacks pods for less time, on a load without noise", () => {
-    const scene = sceneWith(60, wavyLoad(4), 24 * hourMs);
+    const inputs = sceneWith(60, wavyLoad(4), 24 * hourMs);
     const tried = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1].map((target) => ({
-      run: runPolicy(scene, plainHpa(scene, target)),
+      run: runPolicy(inputs, plainHpa(inputs, target)),
     }));
     for (let k = 1; k < tried.length; k++) {
       expect(tried[k].run.podHours).toBeLessThan(tried[k - 1].run.podHours);
@@ -91,12 +91,12 @@ describe("the plain HPA", () => {
   test("keeps its size while the load is missing", () => {
     const load = wavyLoad(3);
     load.values.fill(Number.NaN, load.values.length - 36, load.values.length - 12); // two hours of the replay
-    const scene = sceneWith(60, load);
-    const { pods } = runPolicy(scene, plainHpa(scene, 0.7));
-    const gap = pods.subarray(scene.ticks - 36 * 20 + 60, scene.ticks - 12 * 20 - 60);
+    const inputs = sceneWith(60, load);
+    const { pods } = runPolicy(inputs, plainHpa(inputs, 0.7));
+    const gap = pods.subarray(inputs.ticks - 36 * 20 + 60, inputs.ticks - 12 * 20 - 60);
     expect(new Set(gap).size).toBe(1);
     // Load went on all the same, though nobody measured it.
-    const needed = scene.needed.subarray(scene.ticks - 36 * 20, scene.ticks - 12 * 20);
+    const needed = inputs.needed.subarray(inputs.ticks - 36 * 20, inputs.ticks - 12 * 20);
     expect(needed.every((pods) => pods > 0)).toBe(true);
   });
 });
@@ -143,9 +143,9 @@ describe("tuning in hindsight", () => {
   });
 
   test("never takes a target that lacks pods longer, nor a dearer one than another that it tried", () => {
-    const scene = sceneWith(60, wavyLoad(4), 12 * hourMs);
+    const inputs = sceneWith(60, wavyLoad(4), 12 * hourMs);
     for (const minutes of [0, 3, 15, 60]) {
-      const { run: chosen, isAsGood, tried } = tuneHpa(scene, minutes);
+      const { run: chosen, isAsGood, tried } = tuneHpa(inputs, minutes);
       expect(chosen.underProvisionedMinutes <= minutes).toBe(isAsGood);
       for (const { run: other } of tried)
         if (other.underProvisionedMinutes <= minutes) expect(chosen.podHours).toBeLessThanOrEqual(other.podHours);
@@ -157,18 +157,18 @@ test("the schedule is each hour's mean of the past, in the users' time zone, and
   const load = wavyLoad(4);
   const values = load.values.map((_, i) => (Math.floor(i / 12) % 24 === 9 ? 500 : 100)); // 09:00 to 10:00 UTC
   const workload = workloadOf({ ...load, values }, 50);
-  const scene = sceneOf(workload, spanOf(workload, { replayMs: 24 * hourMs }), { startupSeconds: 60 });
+  const inputs = replayInputsOf(workload, spanOf(workload, { replayMs: 24 * hourMs }), { startupSeconds: 60 });
   const at = (schedule: Float64Array, hours: number) => schedule[Math.round(hours * 240)];
-  const utc = hourlySchedule(scene, "UTC");
+  const utc = hourlySchedule(inputs, "UTC");
   expect([8.9, 8.99, 9.5, 9.9, 10.1].map((hours) => at(utc, hours))).toEqual([2, 10, 10, 10, 2]);
   // The hours are the users', the demand is the same: a zone of whole hours changes nothing of it.
-  expect(hourlySchedule(scene, "Asia/Tokyo")).toEqual(utc);
+  expect(hourlySchedule(inputs, "Asia/Tokyo")).toEqual(utc);
 });
 
 test("the fixed size is the peak of what was learnt, not of what came later", () => {
   const load = wavyLoad(3);
   load.values[load.values.length - 5] = 1e6;
-  const scene = sceneWith(60, load);
+  const inputs = sceneWith(60, load);
   const learnt = load.values.slice(0, load.values.length - 72);
-  expect(fixedAtPeak(scene).pods[0]).toBe(Math.ceil(Math.max(...learnt) / 50));
+  expect(fixedAtPeak(inputs).pods[0]).toBe(Math.ceil(Math.max(...learnt) / 50));
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { IntelligentHorizontalPodAutoscalerStatus } from "../../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { IhpaEvents } from "../../../../src/controllers/ihpa/ihpa-events.ts";
-import type { Seen } from "../../../../src/controllers/ihpa/ihpa-input.ts";
+import type { IhpaInput } from "../../../../src/controllers/ihpa/ihpa-input.ts";
 import { planIhpa } from "../../../../src/controllers/ihpa/plan-ihpa.ts";
 import type { Decision } from "../../../../src/decide/decision.ts";
 import { hpaOf, ihpaOf, nowMs } from "../objects.ts";
@@ -35,8 +35,8 @@ beforeEach(() => {
 });
 
 /** What a tick tells, so many seconds in; the status is what the tick before wrote. */
-function tick(seconds: number, more: Partial<Seen> = {}): string[] {
-  const seen: Seen = {
+function tick(seconds: number, more: Partial<IhpaInput> = {}): string[] {
+  const seen: IhpaInput = {
     ihpa: ihpaOf({}, { status }),
     nowMs: nowMs + seconds * 1000,
     scale: { replicas: 5, statusReplicas: 5, selector: "app=web", resourceVersion: "1", uid: "d" },

@@ -4,7 +4,7 @@ import type { Condition } from "../../../../src/api/conditions.ts";
 import { conditionTypes, rungs } from "../../../../src/api/conditions.ts";
 import { intelligentHorizontalPodAutoscalerStatus } from "../../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { checkStructure } from "../../../../src/api/validation/structure.ts";
-import type { Seen } from "../../../../src/controllers/ihpa/ihpa-input.ts";
+import type { IhpaInput } from "../../../../src/controllers/ihpa/ihpa-input.ts";
 import { type Plan, planIhpa } from "../../../../src/controllers/ihpa/plan-ihpa.ts";
 import type { Decision } from "../../../../src/decide/decision.ts";
 import { stamp } from "../../../../src/kube/times.ts";
@@ -25,7 +25,7 @@ const decision: Decision = {
   loads: [{ name: "load", value: 70 }],
 };
 
-function seenOf(more: Partial<Seen> = {}): Seen {
+function seenOf(more: Partial<IhpaInput> = {}): IhpaInput {
   return {
     ihpa: ihpaOf(),
     nowMs,
@@ -75,7 +75,7 @@ describe("what is there", () => {
   test.each<{
     name: string;
     spec: Parameters<typeof ihpaOf>[0];
-    seen?: Partial<Seen>;
+    seen?: Partial<IhpaInput>;
     hpa: string;
     profile: string;
     ready: string;
@@ -266,7 +266,7 @@ describe("what is there", () => {
   });
 
   test("Preview tells what Auto would not act beside", () => {
-    const message = (more: Partial<Seen>) =>
+    const message = (more: Partial<IhpaInput>) =>
       conditionOf(planIhpa(seenOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), ...more })), "ScalingActive")!.message;
     expect(message({})).toMatch(/^Preview: nothing acts; web would [^;]* replicas$/);
     expect(message({ hpas: [hpaOf("theirs")] })).toMatch(
@@ -341,7 +341,7 @@ describe("status", () => {
   test.each<{
     name: string;
     spec: Parameters<typeof ihpaOf>[0];
-    hpas: Seen["hpas"];
+    hpas: IhpaInput["hpas"];
     active: object | undefined;
     hpa: object;
   }>([
@@ -502,7 +502,7 @@ describe("status", () => {
       message: "theirs can't tell",
       state: { trips: [] },
     } as const;
-    const said = (decided: Partial<Seen["decision"]>) =>
+    const said = (decided: Partial<IhpaInput["decision"]>) =>
       planIhpa(seenOf({ ihpa: ihpaOf(spec), decision: { ...decision, ...decided } })).claims.find(
         ({ type }) => type === "Stable",
       );
@@ -666,16 +666,16 @@ describe("status", () => {
       message: text,
       rung: fc.constantFrom(...rungs),
       fault: fc.option(fc.record({ reason: fc.constant("NoMetrics"), message: text })),
-      obstacle: fc.constantFrom({}, invalid, missing, rival, foreign),
+      blocking: fc.constantFrom({}, invalid, missing, rival, foreign),
     });
     fc.assert(
-      fc.property(seen, ({ scaleMode, hpa, paused, total, message, rung, fault, obstacle }) => {
+      fc.property(seen, ({ scaleMode, hpa, paused, total, message, rung, fault, blocking }) => {
         const plan = planIhpa(
           seenOf({
             ihpa: ihpaOf({ scaleMode, hpa, paused }),
             decision: { ...decision, total, desired: { online: total, cutoff: 0, standby: 0 }, message, rung },
             loadFaults: fault ? [fault] : [],
-            ...obstacle,
+            ...blocking,
           }),
         );
         expect([...checkStructure(intelligentHorizontalPodAutoscalerStatus, plan.status, "status")]).toEqual([]);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { HorizontalPortraitStatus } from "../../../../src/api/kinds/horizontal-portrait.ts";
-import { restoredOutlook } from "../../../../src/controllers/ihpa/published-load-forecast.ts";
+import { publishedLoadForecast } from "../../../../src/controllers/ihpa/published-load-forecast.ts";
 import { withinSize } from "../../../../src/controllers/portrait/portrait-size.ts";
 import { predictivePortrait } from "../../../../src/portrait/predictive.ts";
 import { publishedForecast } from "../../../../src/portrait/published-forecast.ts";
@@ -101,7 +101,7 @@ describe("the forecast that was published goes on after a restart", () => {
         const forecast = { ...forecastOf(0), levels: [0.5], quantiles: [row], mean: row };
         const published = publishedForecast("load", forecast, [0.5]);
         const expireTime = new Date(nowMs + loads.length * 300_000).toISOString();
-        const outlook = restoredOutlook(
+        const outlook = publishedLoadForecast(
           { portraitData: { type: "Static", expireTime }, forecast: { generatedAt: iso(), metrics: [published] } },
           "load",
         )!;
@@ -119,10 +119,10 @@ describe("the forecast that was published goes on after a restart", () => {
 
   test("none is made up where the status has none, or does not say how far it reaches", () => {
     const metrics = [publishedForecast("load", forecastOf(0), levels)];
-    expect(restoredOutlook({}, "load")).toBeUndefined();
-    expect(restoredOutlook({ forecast: { generatedAt: iso(), metrics } }, "load")).toBeUndefined();
+    expect(publishedLoadForecast({}, "load")).toBeUndefined();
+    expect(publishedLoadForecast({ forecast: { generatedAt: iso(), metrics } }, "load")).toBeUndefined();
     expect(
-      restoredOutlook(
+      publishedLoadForecast(
         { portraitData: { type: "Static", expireTime: iso(-600) }, forecast: { generatedAt: iso(), metrics } },
         "other",
       ),

@@ -8,7 +8,7 @@ import { Sampler } from "../../../../src/collect/metrics-api/sampler.ts";
 import { totalSamples } from "../../../../src/collect/pods/pod-windows.ts";
 import { Sources } from "../../../../src/controllers/metric-source/sources.ts";
 import { servedWindows } from "../../../../src/controllers/pods/pod-totals.ts";
-import { Loads, loadKey, type Reader } from "../../../../src/controllers/workload/metric-reader.ts";
+import { loadKey, MetricReader, type MetricSubject } from "../../../../src/controllers/workload/metric-reader.ts";
 import { silent } from "../../../../src/kube/log.ts";
 import { Cache } from "../../../../src/kube/watch/cache.ts";
 import { type Stub, type StubRequest, startStub, succeed } from "../../collect/stub.ts";
@@ -23,10 +23,10 @@ let stub: Stub;
 let answer: (request: StubRequest) => { type: string; result: unknown } | number;
 let podUsage: unknown[];
 
-function loadsOf(onNew?: () => void): Loads {
+function loadsOf(onNew?: () => void): MetricReader {
   const now = () => clockMs;
   sources = new Sources({ cache, readSecret: async () => "", addresses: { allowLoopback: true }, now });
-  return new Loads({
+  return new MetricReader({
     sources,
     histories: new Histories({ now, random: () => 0 }),
     live: new LiveValues(),
@@ -38,7 +38,7 @@ function loadsOf(onNew?: () => void): Loads {
   });
 }
 
-const readerOf = (name: string, more: Partial<Reader> = {}): Reader => ({
+const readerOf = (name: string, more: Partial<MetricSubject> = {}): MetricSubject => ({
   key: `store/${name}`,
   namespace: "store",
   target: { ...target, name },

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { asSeenLive, NoiseFilter } from "../../../../src/decide/demand/metric-noise.ts";
+import { asReadLive, NoiseFilter } from "../../../../src/decide/demand/metric-noise.ts";
 import { seededRandom } from "../../../../src/series/statistics/seeded-random.ts";
 import { demandAt, generator, nowMs, tickMs } from "../workload.ts";
 
@@ -99,7 +99,7 @@ describe("the noise of a metric", () => {
 describe("history as it would look live", () => {
   const values = Float32Array.from({ length: 4000 }, (_, k) => slow(k));
   const seen = (of: Float32Array, share: number, gain?: number) =>
-    asSeenLive({ values: of, start: 0, length: 4000 }, (i) => i >= 3000, { share, gain }, seededRandom(5));
+    asReadLive({ values: of, start: 0, length: 4000 }, (i) => i >= 3000, { share, gain }, seededRandom(5));
   const deviation = (of: Float32Array) => {
     let sum = 0;
     for (let i = 100; i < 3000; i++) sum += (of[i] / values[i] - 1) ** 2 / 2900;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createRecommender } from "../../../../src/decide/recommender.ts";
-import { createOutlooks } from "../../../../src/portrait/outlook.ts";
+import { createLoadForecasts } from "../../../../src/portrait/load-forecasts.ts";
 import type { Series } from "../../../../src/series/series.ts";
 import { dayMs, demandAt, generator, historyOf, nowMs, type Played, play, specOf } from "../workload.ts";
 
@@ -28,7 +28,7 @@ function played({ history, every, lag, noise }: (typeof cases)[number], fallMs =
   });
   const known = historyOf(demandAt, history >= hourMs ? 28 : 8, history);
   const past = (): Series => recommender.history("load")!;
-  const outlook = createOutlooks({ history: past, timeZone: "UTC", horizonMs: dayMs, stepMs: history });
+  const outlook = createLoadForecasts({ history: past, timeZone: "UTC", horizonMs: dayMs, stepMs: history });
   const spec = specOf();
   const recommender = createRecommender(spec, {
     histories: new Map([["load", known]]),
@@ -84,7 +84,7 @@ describe.each(cases)("history each $history ms, ticks each $every ms, values $la
 
 describe("where the history is too coarse for the next minutes", () => {
   const past = historyOf(demandAt, 28, hourMs);
-  const outlook = createOutlooks({ history: () => past, timeZone: "UTC", horizonMs: dayMs, stepMs: hourMs });
+  const outlook = createLoadForecasts({ history: () => past, timeZone: "UTC", horizonMs: dayMs, stepMs: hourMs });
   const options = { histories: new Map([["load", past]]), forecast: outlook };
 
   test("the plain forecast's quantile takes over: a steep morning is met before it is observed", () => {

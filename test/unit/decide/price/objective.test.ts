@@ -55,11 +55,11 @@ describe("the price of a promise", () => {
   };
   const enough = (load: number) => load + 1;
 
-  test("a load that never surprises pays the least, half of what the share alone would set", () => {
+  test("a load that never residuals pays the least, half of what the share alone would set", () => {
     expect(run(() => 10, 0.01, enough)).toBeCloseTo(8, 6);
   });
 
-  test("a load that surprises pays more, and while nothing was missed at most half an octave", () => {
+  test("a load that residuals pays more, and while nothing was missed at most half an octave", () => {
     const price = run(bursty, 0.001, enough);
     expect(price).toBeGreaterThan(80);
     expect(price).toBeLessThanOrEqual(160 * Math.SQRT2 + 1e-6);

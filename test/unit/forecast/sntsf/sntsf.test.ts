@@ -4,7 +4,7 @@ import type { Forecast, ForecastRequest } from "../../../../src/forecast/forecas
 import { fitSntsf, type SntsfOptions, type SntsfWeights, sntsfForecast } from "../../../../src/forecast/sntsf/sntsf.ts";
 import { layoutOf } from "../../../../src/forecast/sntsf/sntsf-network.ts";
 import { lossOf, train, type Windows } from "../../../../src/forecast/sntsf/sntsf-training.ts";
-import { featuresFor, seeSeries, windowsAt } from "../../../../src/forecast/sntsf/sntsf-windows.ts";
+import { featuresFor, toNetworkSeries, windowsAt } from "../../../../src/forecast/sntsf/sntsf-windows.ts";
 import { generator } from "../robust-series.ts";
 import { requestOf } from "../synthetic.ts";
 
@@ -173,7 +173,7 @@ describe("what the network sees", () => {
   });
 
   test("a missing sample is masked and stands at the mean of the others, in the target it has no say", () => {
-    const seen = seeSeries(series([4, Number.NaN, 16, Number.NaN, 36]), 4, "UTC", ["Hour"]);
+    const seen = toNetworkSeries(series([4, Number.NaN, 16, Number.NaN, 36]), 4, "UTC", ["Hour"]);
     const { windows, scales } = windowsAt(shape, seen, 0, [3], true);
     expect(scales[0]).toBe(3); // √4 and √16
     expect([...windows.x].map((v) => v * 3)).toEqual([2, 3, 4]);
@@ -184,7 +184,7 @@ describe("what the network sees", () => {
 
   test("the hour is the users': nine in the morning in Berlin is eight in UTC", () => {
     const values = new Float64Array(20).fill(1);
-    const hourAt8 = (zone: string) => seeSeries({ ...series([]), values }, 4, zone, ["Hour"]).calendar[8];
+    const hourAt8 = (zone: string) => toNetworkSeries({ ...series([]), values }, 4, zone, ["Hour"]).calendar[8];
     expect(hourAt8("UTC")).toBe(8);
     expect(hourAt8("Europe/Berlin")).toBe(9);
     expect(hourAt8("America/New_York")).toBe(3);

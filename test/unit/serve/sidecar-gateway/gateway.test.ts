@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import type { ServerMessage, SidecarReport, SidecarWish } from "../../../../src/pods/sidecar-protocol.ts";
+import type { DesiredState, ServerMessage, SidecarReport } from "../../../../src/pods/sidecar-protocol.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../../../../src/serve/sidecar-gateway/gateway.ts";
 import type { PodIdentity } from "../../../../src/serve/sidecar-gateway/pod-tokens.ts";
 import { openStream, type ServerStream } from "../../../../src/sidecar/stream.ts";
@@ -7,12 +7,12 @@ import type { Peer } from "../dial.ts";
 import { dial, dialRaw } from "../dial.ts";
 import { type Credentials, makeCredentials, type Server, startServer } from "../serve-world.ts";
 
-const online: SidecarWish = { type: "want", state: "Online" };
-const standby: SidecarWish = { type: "want", state: "Standby", mode: "Image" };
+const online: DesiredState = { type: "want", state: "Online" };
+const standby: DesiredState = { type: "want", state: "Standby", mode: "Image" };
 
 /** A server with a gateway whose tokens are `token-POD` or `token-POD-UID`. */
 class World {
-  readonly wishes = new Map<string, SidecarWish>();
+  readonly wishes = new Map<string, DesiredState>();
   readonly reports: [string, SidecarReport][] = [];
   readonly streams: ServerStream[] = [];
   authorities = "first authorities";

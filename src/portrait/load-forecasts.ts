@@ -8,9 +8,9 @@ import { overLead } from "./arrivals-over-lead.ts";
 const shortestStepMs = 300_000;
 const refreshMs = 3_600_000;
 /** Quantiles that decisions read between. */
-export const outlookLevels: readonly number[] = [0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999];
+export const forecastLevels: readonly number[] = [0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999];
 
-export interface OutlookOptions {
+export interface LoadForecastsOptions {
   /** All that is known of a metric's load up to now. */
   readonly history: (metric: string) => Series | undefined;
   /** IANA time zone of the workload's users. */
@@ -41,7 +41,9 @@ const leadGridSeconds = 5;
  *
  * @returns a function that gives a metric's forecast; undefined where its history allows none
  */
-export function createOutlooks(options: OutlookOptions): (metric: string, timeMs: number) => Forecast | undefined {
+export function createLoadForecasts(
+  options: LoadForecastsOptions,
+): (metric: string, timeMs: number) => Forecast | undefined {
   const made = new Map<string, Outlook>();
   const sizedOf = (outlook: Outlook): Forecast | undefined => {
     const measured = options.leadSeconds?.();
@@ -64,7 +66,7 @@ export function createOutlooks(options: OutlookOptions): (metric: string, timeMs
     const outcome = forecastByName({
       series,
       horizon,
-      levels: outlookLevels,
+      levels: forecastLevels,
       timeZone: options.timeZone,
       algorithm: options.algorithm,
       ...(before?.forecast?.weights && { weights: before.forecast.weights }),
