@@ -24,11 +24,9 @@ import type { Cache } from "../../kube/watch/cache.ts";
 import { overLead } from "../../portrait/arrivals-over-lead.ts";
 import { forecastLevels } from "../../portrait/load-forecasts.ts";
 import { predictivePortrait } from "../../portrait/predictive.ts";
-import { publishedForecast } from "../../portrait/published-forecast.ts";
 import { reactivePortrait } from "../../portrait/reactive.ts";
 import { resample } from "../../series/resample.ts";
 import { endMs } from "../../series/series.ts";
-import { trustClaim } from "../ihpa/forecast-accuracy.ts";
 import type { ControllerMetrics } from "../metrics.ts";
 import { type Claim, transitions, withClaims } from "../status/set-condition.ts";
 import { StatusOverlay } from "../status/status-overlay.ts";
@@ -36,6 +34,7 @@ import type { MetricReader } from "../workload/metric-reader.ts";
 import { liveOf, pastOf, type SizedMetric } from "../workload/sized-metric.ts";
 import { metricsOf, type Workload } from "../workload/workload.ts";
 import { withinSize } from "./portrait-size.ts";
+import { type PortraitContent, predictiveClaims, predictiveStatus, stamped } from "./predictive-status.ts";
 
 export interface PortraitControllerOptions {
   readonly applier: Pick<Applier, "applyStatus">;
@@ -63,8 +62,15 @@ const reactiveValidMs = 300_000;
 const silenceStepMs = 3_600_000;
 /** Forecasts are made on steps of at least this. */
 const forecastStepMs = 300_000;
-/** Levels that a portrait's status shows: enough for a band and for a number. */
-const shownLevels = [0.5, 0.9, 0.95, 0.99] as const;
+
+/** A metric of a predictive portrait that is to be forecast. */
+interface ForecastRequest {
+  readonly portrait: HorizontalPortrait;
+  readonly ihpa: IntelligentHorizontalPodAutoscaler;
+  readonly workload: Workload;
+  readonly metric: SizedMetric;
+  readonly horizonMs: number;
+}
 
 /** Makes the portraits that dynamic providers ask for, and publishes them, so that servers can go on from them alone. */
 export class PortraitController {
@@ -121,18 +127,12 @@ export class PortraitController {
     ihpa: IntelligentHorizontalPodAutoscaler,
     workload: Workload,
   ): Promise<boolean> {
-    const { now, metrics: measured } = this.#options;
-    const { prediction } = ihpa.spec;
+    const { prediction, minReplicas, maxReplicas } = ihpa.spec;
     const horizonMs = parseDuration(prediction.horizon);
-    const forecasts = new Map<string, Forecast>();
     const sized = workload.sized(ihpa, this.#metricsOf(portrait, ihpa));
+    const forecasts = new Map<string, Forecast>();
     for (const metric of sized) {
-      const startedMs = now();
-      const outcome = await this.#forecast(portrait, ihpa, workload, metric, horizonMs);
-      measured.forecastSeconds.observe(
-        { outcome: "reason" in outcome ? "Failed" : "Made" },
-        (now() - startedMs) / 1000,
-      );
+      const outcome = await this.#forecast({ portrait, ihpa, workload, metric, horizonMs });
       if ("reason" in outcome) {
         await this.#fail(portrait, outcome);
         return false;
@@ -141,7 +141,7 @@ export class PortraitController {
       workload.useForecast(metric.name, outcome);
     }
     const headroom = headroomOf(prediction);
-    const nowMs = now();
+    const nowMs = this.#options.now();
     const data = predictivePortrait(
       sized.map(({ name, capacity }) => ({ name, forecast: forecasts.get(name)!, capacity })),
       {
@@ -149,78 +149,30 @@ export class PortraitController {
         horizonMs,
         leadMs: (workload.lastDecision?.lead.seconds ?? 120) * 1000,
         quantile: headroom.kind === "Quantile" ? headroom.quantile : 1 - headroom.underProvisioned,
-        minReplicas: ihpa.spec.minReplicas,
-        maxReplicas: ihpa.spec.maxReplicas,
+        minReplicas,
+        maxReplicas,
       },
     );
     if (data === undefined) {
-      await this.#fail(portrait, {
-        reason: "ForecastRejected",
-        message: "the forecast does not reach beyond now; is the source far behind?",
-      });
+      const message = "the forecast ends before now; check whether the metric source is far behind";
+      await this.#fail(portrait, { reason: "ForecastRejected", message });
       return false;
     }
-    const [first] = forecasts.values();
-    const coverage = first.coverage
-      .filter(({ level }) => shownLevels.some((shown) => shown === level))
-      .map(({ level, observed, samples }) => ({ level, observed: round(observed), samples }));
-    const judged = workload.lastDecision?.accuracy;
-    const trust = judged?.isCompared ? [trustClaim(judged)] : [];
-    // Servers go on from what is published: from a forecast that has lost its trust they must not.
-    const isDropped = judged?.isTrusted === false;
-    const { backtest } = first;
-    await this.#publish(
-      portrait,
-      {
-        ...(!isDropped && {
-          portraitData: { ...data, ...(data.expireTime && { expireTime: stamp(Date.parse(data.expireTime)) }) },
-        }),
-        forecast: {
-          generatedAt: stamp(nowMs),
-          metrics: [...forecasts].map(([name, forecast]) => publishedForecast(name, forecast, shownLevels)),
-        },
-        ...(coverage.length > 0 && {
-          accuracy: {
-            ...(backtest && {
-              percent: Math.min(100, Math.max(0, Math.round(100 * (1 - backtest.error / backtest.load)))) || 0,
-              ...(Number.isFinite(backtest.relativeError) && { relativeError: round(backtest.relativeError) }),
-            }),
-            coverage,
-            samples: coverage[0].samples,
-            updateTime: stamp(nowMs),
-            message: first.method.slice(0, 256),
-          },
-        }),
-        periods: first.periods.slice(0, 16).map((period) => Math.max(1, Math.round((period * first.stepMs) / 1000))),
-      },
-      [
-        isDropped
-          ? { type: "PortraitGenerated", status: "False", reason: judged.reason, message: judged.message }
-          : {
-              type: "PortraitGenerated",
-              status: "True",
-              reason: "ForecastPublished",
-              message: first.method.slice(0, 256),
-            },
-        {
-          type: "ForecastReady",
-          status: "True",
-          reason: "ForecastPublished",
-          message: `forecast until ${data.expireTime ?? "further notice"}`,
-        },
-        ...trust,
-      ],
-    );
+    const content = { data, forecasts, accuracy: workload.lastDecision?.accuracy, nowMs };
+    await this.#publish(portrait, predictiveStatus(content), predictiveClaims(content));
     return true;
   }
 
-  async #forecast(
-    portrait: HorizontalPortrait,
-    ihpa: IntelligentHorizontalPodAutoscaler,
-    workload: Workload,
-    metric: SizedMetric,
-    horizonMs: number,
-  ): Promise<Forecast | Cause> {
+  /** Forecasts one metric, and measures how long that takes. */
+  async #forecast(request: ForecastRequest): Promise<Forecast | Cause> {
+    const { now, metrics } = this.#options;
+    const startedMs = now();
+    const outcome = await this.#tryForecast(request);
+    metrics.forecastSeconds.observe({ outcome: "reason" in outcome ? "Failed" : "Made" }, (now() - startedMs) / 1000);
+    return outcome;
+  }
+
+  async #tryForecast({ portrait, ihpa, workload, metric, horizonMs }: ForecastRequest): Promise<Forecast | Cause> {
     const { loads, pool, now } = this.#options;
     const { name } = metric;
     const key = formatKey(keyOf(ihpa));
@@ -284,11 +236,9 @@ export class PortraitController {
       return false;
     }
     if (this.#saysTheSame(portrait, data)) return true;
-    await this.#publish(
-      portrait,
-      { portraitData: { ...data, ...(data.expireTime && { expireTime: stamp(Date.parse(data.expireTime)) }) } },
-      [{ type: "PortraitGenerated", status: "True", reason: "AsExpected", message: "from the live values" }],
-    );
+    await this.#publish(portrait, { portraitData: stamped(data) }, [
+      { type: "PortraitGenerated", status: "True", reason: "AsExpected", message: "from the live values" },
+    ]);
     return true;
   }
 
@@ -354,11 +304,7 @@ export class PortraitController {
     );
   }
 
-  async #publish(
-    portrait: HorizontalPortrait,
-    status: Omit<HorizontalPortraitStatus, "conditions" | "observedGeneration">,
-    claims: readonly Claim[],
-  ): Promise<void> {
+  async #publish(portrait: HorizontalPortrait, status: PortraitContent, claims: readonly Claim[]): Promise<void> {
     const { applier, events, now } = this.#options;
     const { generation } = portrait.metadata;
     const before = this.#written.of(portrait)?.conditions;
@@ -393,8 +339,4 @@ const weightsKeptMs = 6 * 3_600_000;
 /** Whether what a portrait says still holds. */
 function isValid({ status }: HorizontalPortrait, nowMs: number): boolean {
   return Date.parse(status?.portraitData?.expireTime ?? "") > nowMs; // false where there is none
-}
-
-function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }
