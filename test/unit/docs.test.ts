@@ -28,6 +28,20 @@ describe("the docs", () => {
     expect(targets(join(root, page)).filter((target) => !existsSync(target))).toEqual([]);
   });
 
+  test.each(pages.map((page) => relative(root, page)))("%s names only files of the repository that exist", (page) => {
+    const text = readFileSync(join(root, page), "utf8");
+    const named = [...text.matchAll(/`((?:src|test|scripts|docs|manifests|native|certs)\/[\w./*-]*)`/g)];
+    const paths = named.map(([, path]) => path).filter((path) => !path.includes("*"));
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  test("the glossary has each word once", () => {
+    const words = [...readFileSync(join(docs, "glossary.md"), "utf8").matchAll(/^\| ([^|]+) \|/gm)]
+      .flatMap(([, words]) => words.split(", "))
+      .filter((word) => word !== "Word" && word !== "---");
+    expect(words.filter((word, at) => words.indexOf(word) !== at)).toEqual([]);
+  });
+
   test("the manifests of the examples, the README and the pages are taken without a warning", () => {
     const examples = readdirSync(join(docs, "examples")).map((name) =>
       readFileSync(join(docs, "examples", name), "utf8"),
