@@ -7,15 +7,10 @@ import type { Log } from "../kube/log.ts";
 import { acquireLeadership, type Leadership } from "../kube/loop/leader-election.ts";
 import { kubeMetrics } from "../kube/metrics.ts";
 import { quieted } from "../kube/quiet-log.ts";
-import { tick } from "./tick.ts";
-import { wakeOnChanges } from "./wake-on-changes.ts";
-import { watchKinds } from "./watched-kinds.ts";
-import { type WiringOptions, wireControllers } from "./wiring.ts";
-
-export interface ControllerOptions extends Omit<WiringOptions, "watched" | "leadership" | "kubeMetrics"> {
-  /** Called once the Lease is held and the caches are filled. */
-  readonly onReady?: () => void;
-}
+import type { ControllerOptions } from "./options.ts";
+import { runTicks } from "./tick.ts";
+import { allSynced, watchObjects } from "./watched-objects.ts";
+import { wireControllers } from "./wiring.ts";
 
 /**
  * Runs all controllers until the signal is aborted, as the holder of the Lease.
@@ -41,7 +36,7 @@ export async function runControllers(options: ControllerOptions, signal: AbortSi
   signal.addEventListener("abort", stop, { once: true });
 
   // Caches fill while the Lease is waited for, so that a hand-over is quick.
-  const watched = watchKinds({ client, metrics, log: quiet }, stopped.signal);
+  const watched = watchObjects({ client, metrics, log: quiet }, stopped.signal);
   let leadership: Leadership | undefined;
   let lost: KubeError | undefined;
   try {
@@ -50,8 +45,14 @@ export async function runControllers(options: ControllerOptions, signal: AbortSi
       stopped.abort(error);
     });
     log.info("leading", { term: leadership.term });
-    await Promise.all(Object.values(watched).map((each) => each.waitForSync(stopped.signal)));
-    await lead({ ...options, watched, leadership, kubeMetrics: metrics }, stopped.signal, options.onReady);
+    await allSynced(watched, stopped.signal);
+    const wired = await wireControllers({ ...options, leadership, metrics, watched });
+    try {
+      options.onReady?.();
+      await runTicks({ ...wired, tickMs: options.tickMs, log, signal: stopped.signal, now: Date.now });
+    } finally {
+      await wired.close();
+    }
   } catch (error) {
     if (!stopped.signal.aborted) throw error;
   } finally {
@@ -62,26 +63,13 @@ export async function runControllers(options: ControllerOptions, signal: AbortSi
   if (lost) throw lost;
 }
 
-/** The work of the leader; resolves when the signal is aborted. */
-async function lead(options: WiringOptions, stopped: AbortSignal, onReady?: () => void): Promise<void> {
-  const wired = await wireControllers(options);
-  wakeOnChanges(options.watched, wired);
-  onReady?.();
-  try {
-    const { tickMs, log, watched } = options;
-    await tick({ ...wired, queue: wired.queues.ihpas, ihpas: watched.ihpas.cache, tickMs, log }, stopped);
-  } finally {
-    await wired.close();
-  }
-}
-
-/** Warns when the custom resource definitions are missing; the caches wait for them. */
+/** Warns where our kinds are not installed yet; the caches wait for them. */
 async function warnOfMissingKinds(client: KubeClient, signal: AbortSignal, log: Log): Promise<void> {
   try {
     await client.call({ path: `/apis/${apiVersion}`, resource: "discovery", signal });
   } catch (error) {
     if (!isKubeError(error, "NotFound")) throw error;
-    const remedy = "install them with `kubectl apply --server-side -k manifests`; the controller waits for them";
-    log.warn("the custom resource definitions are not installed", { apiVersion, remedy });
+    const remedy = "apply them with `kubectl apply --server-side -k manifests`; the controller waits for them";
+    log.warn("the kinds are not installed", { apiVersion, remedy });
   }
 }

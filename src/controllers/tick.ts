@@ -1,68 +1,60 @@
 import type { IntelligentHorizontalPodAutoscaler } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { HistoryStore } from "../collect/metrics-api/history-store.ts";
 import type { Log } from "../kube/log.ts";
-import type { WorkQueue } from "../kube/loop/work-queue.ts";
 import type { Cache } from "../kube/watch/cache.ts";
 import { allKeys } from "./ihpa/ihpa-controller.ts";
 import type { ControllerMetrics } from "./metrics.ts";
-import type { MetricReader } from "./workload/metric-reader.ts";
+import type { Newcomers } from "./newcomers.ts";
 
 export interface TickOptions {
-  readonly queue: WorkQueue;
-  readonly loads: Pick<MetricReader, "round">;
-  /** Has the listener called whenever a load is asked for that has not been read yet. */
-  readonly onNewLoad: (listener: () => void) => void;
+  readonly metricReader: { round(): Promise<void> };
+  readonly store: Pick<HistoryStore, "prune"> | undefined;
   readonly ihpas: Cache<IntelligentHorizontalPodAutoscaler>;
-  readonly store: HistoryStore | undefined;
-  readonly rounds: ControllerMetrics["rounds"];
+  /** Has an IHPA reconciled. */
+  readonly reconcileIhpa: (key: string) => void;
+  readonly newcomers: Newcomers;
+  readonly measured: Pick<ControllerMetrics, "rounds">;
   readonly tickMs: number;
   readonly log: Log;
+  readonly now: () => number;
+  readonly signal: AbortSignal;
 }
 
-/** Old samples leave the store this often; a day more or less does not matter. */
+/** The store keeps what it is given; a day more or less does not matter. */
 const pruneEveryMs = 86_400_000;
 /** Time for more new workloads to come, before the live values of all are read. */
-const newcomersMs = 250;
+export const newcomersMs = 250;
 
-/** Reads all live values and has every IHPA decided for, once a tick and soon after new loads, until the signal is aborted. */
-export async function tick(options: TickOptions, stopped: AbortSignal): Promise<void> {
-  const { queue, loads, onNewLoad, ihpas, store, rounds, tickMs, log } = options;
-  let hasNewcomers = false;
-  let wake = () => {};
-  onNewLoad(() => {
-    hasNewcomers = true;
-    wake();
-  });
+/** At every tick: the live values of all workloads in one round, then a decision for each of them. */
+export async function runTicks(options: TickOptions): Promise<void> {
+  const { metricReader, store, ihpas, reconcileIhpa, newcomers, measured, tickMs, log, now, signal } = options;
   let prunedMs = Number.NEGATIVE_INFINITY;
-  while (!stopped.aborted) {
+  while (!signal.aborted) {
     const startedMs = performance.now();
     if (startedMs - prunedMs > pruneEveryMs) {
-      prune(store, log);
+      prune(store, now(), log);
       prunedMs = startedMs;
     }
-    hasNewcomers = false;
-    await loads.round().then(
-      () => rounds.inc({ outcome: "Done" }),
+    newcomers.clear();
+    await metricReader.round().then(
+      () => measured.rounds.inc({ outcome: "Done" }),
       (error: Error) => {
-        rounds.inc({ outcome: "Failed" });
+        measured.rounds.inc({ outcome: "Failed" });
         log.error("live values could not be read", { error: error.message });
       },
     );
-    for (const key of allKeys(ihpas)) queue.add(key);
+    for (const key of allKeys(ihpas)) reconcileIhpa(key);
     await Promise.race([
-      pause(Math.max(0, tickMs - (performance.now() - startedMs)), stopped),
+      pause(Math.max(0, tickMs - (performance.now() - startedMs)), signal),
       // New workloads come in bunches; none has to wait for the next tick.
-      new Promise<void>((resolve) => {
-        wake = resolve;
-        if (hasNewcomers) resolve();
-      }).then(() => pause(newcomersMs, stopped)),
+      newcomers.wait().then(() => pause(newcomersMs, signal)),
     ]);
   }
 }
 
-function prune(store: HistoryStore | undefined, log: Log): void {
+function prune(store: Pick<HistoryStore, "prune"> | undefined, nowMs: number, log: Log): void {
   try {
-    store?.prune(Date.now());
+    store?.prune(nowMs);
   } catch (error) {
     log.error("the embedded history could not be pruned", { error: (error as Error).message });
   }

@@ -1,7 +1,5 @@
-import type { Registry } from "prom-client";
 import { controllerManager, prefix } from "../api/labels.ts";
 import { Histories } from "../collect/history.ts";
-import type { AddressPolicy } from "../collect/http/address.ts";
 import { LiveValues } from "../collect/live-values.ts";
 import { collectMetrics } from "../collect/metrics.ts";
 import { HistoryStore } from "../collect/metrics-api/history-store.ts";
@@ -9,62 +7,49 @@ import { Sampler } from "../collect/metrics-api/sampler.ts";
 import { createForecastPool } from "../forecast/workers/worker-pool.ts";
 import { Applier } from "../kube/client/apply.ts";
 import type { KubeClient } from "../kube/client/client.ts";
-import { parseKey } from "../kube/client/resource.ts";
 import { Scales } from "../kube/client/scale.ts";
-import type { Log } from "../kube/log.ts";
 import { EventRecorder } from "../kube/loop/events.ts";
 import type { Leadership } from "../kube/loop/leader-election.ts";
 import { type Next, WorkQueue } from "../kube/loop/work-queue.ts";
-import type { KubeMetrics } from "../kube/metrics.ts";
+import type { kubeMetrics } from "../kube/metrics.ts";
 import { ExternalPrograms } from "./external-programs/external-programs.ts";
 import { IhpaController } from "./ihpa/ihpa-controller.ts";
 import { MetricSourceController } from "./metric-source/metric-source-controller.ts";
 import { readSecret, withoutApiServer } from "./metric-source/source-access.ts";
 import { Sources } from "./metric-source/sources.ts";
 import { controllerMetrics } from "./metrics.ts";
+import { Newcomers } from "./newcomers.ts";
+import type { ControllerOptions } from "./options.ts";
 import { ExternalPods } from "./pods/external-pods.ts";
 import { PodStates } from "./pods/pod-states.ts";
+import { BurstPortraits } from "./portrait/burst-portraits.ts";
 import { PortraitController } from "./portrait/portrait-controller.ts";
+import { PortraitWriter } from "./portrait/portrait-writer.ts";
 import { ReplicaProfileController } from "./replica-profile/replica-profile-controller.ts";
 import { RegressionWatch } from "./stability/regression-watch.ts";
 import { StabilityChecks } from "./stability/stability-checks.ts";
-import type { WatchedKinds } from "./watched-kinds.ts";
+import type { TickOptions } from "./tick.ts";
+import { connectWakeups, podReleaser } from "./wakeups.ts";
+import type { WatchedObjects } from "./watched-objects.ts";
 import { MetricReader } from "./workload/metric-reader.ts";
+import { Workloads } from "./workload/workload-memory.ts";
 
-export interface WiringOptions {
-  readonly client: KubeClient;
-  /** Where the Lease and the Secrets of metric sources are. */
-  readonly namespace: string;
-  /** Of this process alone. */
-  readonly identity: string;
-  /** File of the embedded history; without it, metrics without a store have no past. */
-  readonly historyFile: string | undefined;
-  /** Time between two decisions for a workload. */
-  readonly tickMs: number;
-  /** How often the cluster's HPA looks. */
-  readonly syncSeconds: number;
-  /** Threads that forecast. */
-  readonly workers: number;
-  /** Which addresses metric sources and external programs may have. */
-  readonly addresses: AddressPolicy;
-  /** External programs that objects may name: URL by name. */
-  readonly externalPrograms: ReadonlyMap<string, string>;
-  readonly registry: Registry;
-  readonly log: Log;
-  readonly watched: WatchedKinds;
+interface WiringOptions extends ControllerOptions {
   readonly leadership: Leadership;
-  readonly kubeMetrics: KubeMetrics;
+  readonly metrics: ReturnType<typeof kubeMetrics>;
+  readonly watched: WatchedObjects;
 }
 
-/** A pod is looked at again after this while its ReplicaProfile can't be known. */
-const profileUnknownMs = 250;
+/** All controllers, joined: what the tick needs of them. */
+export interface Wired
+  extends Pick<TickOptions, "metricReader" | "store" | "ihpas" | "reconcileIhpa" | "newcomers" | "measured"> {
+  /** Ends all work and closes what is open. */
+  close(): Promise<void>;
+}
 
-/** The controllers' queues, and what else the rest of the program works with. */
-export type Wired = Awaited<ReturnType<typeof wireControllers>>;
-
-/** Makes what the leader works with, and joins it: one controller and one queue for each kind. */
-export async function wireControllers(options: WiringOptions) {
-  const { client, watched, leadership: fence, kubeMetrics: metrics, registry, log, tickMs } = options;
+/** Makes everything that the leader works with, and joins it. */
+export async function wireControllers(options: WiringOptions): Promise<Wired> {
+  const { client, identity, leadership, metrics, registry, log, tickMs, watched } = options;
   const now = Date.now;
   const caches = {
     ihpas: watched.ihpas.cache,
@@ -72,20 +57,19 @@ export async function wireControllers(options: WiringOptions) {
     profiles: watched.profiles.cache,
     hpas: watched.hpas.cache,
     pods: watched.pods.cache,
-    nodes: watched.nodes.cache,
-    budgets: watched.budgets.cache,
   };
-  const applier = new Applier({ client, fieldManager: controllerManager, fence, metrics });
-  const instance = options.identity;
-  const events = new EventRecorder({ client, controller: `${prefix}/controller`, instance, metrics, log });
+  const applier = new Applier({ client, fieldManager: controllerManager, fence: leadership, metrics });
+  const events = new EventRecorder({ client, controller: `${prefix}/controller`, instance: identity, metrics, log });
   const scales = new Scales(client);
   const measured = controllerMetrics(registry);
-  const { store, programs, sources, loads, onNewLoad } = await wireSources(options);
+  const newcomers = new Newcomers();
+  const { sources, metricReader, store, programs } = await openSources(options, newcomers);
   const pool = createForecastPool(options.workers);
-  const exactHpa = await hasExactHpa(client);
+  const workloads = new Workloads();
+  const writer = new PortraitWriter({ applier, events, now });
 
   const checks = new StabilityChecks({
-    loads,
+    metricReader,
     regressions: new RegressionWatch({ sources, now }),
     programs,
     onResult: (result) => measured.checks.inc({ result }),
@@ -94,68 +78,66 @@ export async function wireControllers(options: WiringOptions) {
     log,
     now,
   });
-  const ihpaController = new IhpaController({
+  const externals = new ExternalPods({ programs, onAnswered: (key) => queues.profiles.add(key), now });
+  const podStates = new PodStates({
+    client,
+    fence: leadership,
+    caches: { nodes: watched.nodes.cache, budgets: watched.budgets.cache, pods: watched.pods.cache },
+    externals,
+    log,
+    now,
+  });
+  const profiles = new ReplicaProfileController({
+    applier,
+    scales,
+    fence: leadership,
+    caches,
+    podStates,
+    events,
+    now,
+  });
+  const ihpas = new IhpaController({
     // An IHPA's profile has its name.
-    constraints: (key) => profileController.constraints(key),
+    constraints: (key) => profiles.constraints(key),
     client,
     applier,
     scales,
     events,
-    loads,
+    metricReader,
     store,
     caches,
-    exactHpa,
+    exactHpa: await hasExactHpa(client),
     tickMs,
     syncSeconds: options.syncSeconds,
     metrics: measured,
     log,
     now,
     checks,
+    workloads,
+    burstPortraits: new BurstPortraits({ writer, now }),
     onLearnt: (key) => queues.ihpas.add(key),
   });
-  const workloads = ihpaController;
-  const portraitController = new PortraitController({
-    applier,
-    events,
-    caches,
-    loads,
-    pool,
-    workloads,
-    metrics: measured,
-    now,
-  });
-  const externals = new ExternalPods({ programs, onAnswered: (key) => queues.profiles.add(key), now });
-  const podStates = new PodStates({ client, fence, caches, externals, log, now });
-  const profileController = new ReplicaProfileController({ applier, scales, fence, caches, podStates, events, now });
+  const portraits = new PortraitController({ writer, caches, metricReader, pool, workloads, metrics: measured, now });
   const sourceController = new MetricSourceController({ applier, events, sources, cache: watched.sources.cache, now });
 
-  /** Puts a pod back into service whose gate no ReplicaProfile controls any more. */
-  async function releasePod(key: string): Promise<Next> {
-    const pod = caches.pods.get(parseKey(key));
-    const profile = pod && profileController.profileOf(pod);
-    if (profile === "Unknown") return { recheckAfterMs: profileUnknownMs };
-    if (pod && profile === undefined) await podStates.release(pod);
-    return {};
-  }
   const queue = (name: string, handle: (key: string) => Promise<Next>) => new WorkQueue({ name, handle, metrics, log });
   const queues = {
-    ihpas: queue("ihpas", (key) => ihpaController.reconcile(key)),
-    portraits: queue("portraits", (key) => portraitController.reconcile(key)),
-    profiles: queue("profiles", (key) => profileController.reconcile(key)),
+    ihpas: queue("ihpas", (key) => ihpas.reconcile(key)),
+    portraits: queue("portraits", (key) => portraits.reconcile(key)),
+    profiles: queue("profiles", (key) => profiles.reconcile(key)),
     sources: queue("sources", (key) => sourceController.reconcile(key)),
-    pods: queue("pods", releasePod),
+    pods: queue("pods", podReleaser(caches.pods, profiles, podStates)),
   };
+  connectWakeups({ watched, queues, profiles, podStates, externals });
+
   return {
-    queues,
-    profileController,
-    podStates,
-    externals,
-    loads,
-    onNewLoad,
+    metricReader,
     store,
-    rounds: measured.rounds,
-    /** Waits for work that is under way, then ends everything that was made here. */
-    async close(): Promise<void> {
+    ihpas: caches.ihpas,
+    reconcileIhpa: (key) => queues.ihpas.add(key),
+    newcomers,
+    measured,
+    async close() {
       await Promise.all(Object.values(queues).map((each) => each.shutdown()));
       await events.flush();
       await pool.close();
@@ -166,14 +148,15 @@ export async function wireControllers(options: WiringOptions) {
   };
 }
 
-/** Makes what reads from outside the cluster's API: metric sources with their history, and external programs. */
-async function wireSources({ client, namespace, historyFile, registry, log, watched, ...options }: WiringOptions) {
+/** Where metrics and history come from, and the programs outside that objects may name. */
+async function openSources(options: WiringOptions, newcomers: Newcomers) {
+  const { client, namespace, registry, log, watched } = options;
   const now = Date.now;
-  const metrics = collectMetrics(registry);
+  const collected = collectMetrics(registry);
   const store =
-    historyFile === undefined
+    options.historyFile === undefined
       ? undefined
-      : new HistoryStore({ file: historyFile, onWarning: (message) => log.warn(message) });
+      : new HistoryStore({ file: options.historyFile, onWarning: (message) => log.warn(message) });
   const histories = new Histories({ now });
   const addresses = await withoutApiServer(options.addresses, client.connection.server);
   const programs = new ExternalPrograms({ urls: options.externalPrograms, addresses });
@@ -181,30 +164,25 @@ async function wireSources({ client, namespace, historyFile, registry, log, watc
     cache: watched.sources.cache,
     readSecret: (ref) => readSecret(client, namespace, ref),
     addresses,
-    onRequest: metrics.request,
+    onRequest: collected.request,
     onMoved: (name) => histories.forget(name),
     now,
   });
-  const listeners: (() => void)[] = [];
-  const loads = new MetricReader({
+  const metricReader = new MetricReader({
     sources,
     histories,
     live: new LiveValues(),
     sampler: new Sampler({ get: (path) => client.call({ path, resource: "metrics" }), store, now }),
     store,
-    metrics,
+    metrics: collected,
     log,
     now,
-    onNew: () => {
-      for (const listener of listeners) listener();
-    },
+    onNew: () => newcomers.add(),
   });
-  /** Calls the listener whenever a load is asked for that has not been read yet. */
-  const onNewLoad = (listener: () => void) => void listeners.push(listener);
-  return { store, programs, sources, loads, onNewLoad };
+  return { sources, metricReader, store, programs };
 }
 
-/** Whether the cluster's HPA takes a tolerance of its own: Kubernetes 1.35 and later. */
+/** Whether this cluster's HPA takes a tolerance of its own: Kubernetes 1.35 and later. */
 async function hasExactHpa(client: KubeClient): Promise<boolean> {
   const version = await client.call<{ major?: string; minor?: string }>({ path: "/version", resource: "version" });
   return Number(version.major) > 1 || Number.parseInt(version.minor ?? "0", 10) >= 35;

@@ -31,13 +31,15 @@ import type { Next } from "../../kube/loop/work-queue.ts";
 import type { Cache } from "../../kube/watch/cache.ts";
 import type { ControllerMetrics } from "../metrics.ts";
 import { countPods, type Pod, requestsOf, selectPods } from "../pods/workload-pods.ts";
+import type { BurstPortraits } from "../portrait/burst-portraits.ts";
 import type { StabilityChecks } from "../stability/stability-checks.ts";
 import { transitions } from "../status/set-condition.ts";
 import { StatusOverlay } from "../status/status-overlay.ts";
 import { CapacityFits } from "../workload/capacity-fits.ts";
 import { HistoryLoader } from "../workload/history-loader.ts";
 import { type MetricReader, workloadKey } from "../workload/metric-reader.ts";
-import { Workload } from "../workload/workload.ts";
+import type { Workload } from "../workload/workload.ts";
+import type { Workloads } from "../workload/workload-memory.ts";
 import { blockingCauseOf } from "./blocking-cause.ts";
 import { IhpaEvents } from "./ihpa-events.ts";
 import type { IhpaInput } from "./ihpa-input.ts";
@@ -50,7 +52,7 @@ export interface IhpaControllerOptions {
   readonly applier: Applier;
   readonly scales: Scales;
   readonly events: EventRecorder;
-  readonly loads: MetricReader;
+  readonly metricReader: MetricReader;
   /** Where pods' records outlive a restart. */
   readonly store: HistoryStore | undefined;
   readonly caches: {
@@ -73,6 +75,10 @@ export interface IhpaControllerOptions {
   readonly constraints?: (key: string) => Omit<ScalingConstraints, "stability"> | undefined;
   /** Whom stability checkers are asked by. */
   readonly checks: Pick<StabilityChecks, "decision" | "forget">;
+  /** The memory of all workloads. */
+  readonly workloads: Workloads;
+  /** Where decisions about bursts are shown. */
+  readonly burstPortraits: Pick<BurstPortraits, "show">;
   /** Called when a workload's past has been read: its first decision waits for that. */
   readonly onLearnt?: (key: string) => void;
 }
@@ -83,7 +89,6 @@ const renewMs = 30_000;
 /** Decides for each IHPA and brings about what should be there. */
 export class IhpaController {
   readonly #options: IhpaControllerOptions;
-  readonly #workloads = new Map<string, Workload>();
   readonly #writtenMs = new Map<string, number>();
   readonly #written = new StatusOverlay<IntelligentHorizontalPodAutoscalerStatus>();
   readonly #learner: HistoryLoader;
@@ -97,11 +102,6 @@ export class IhpaController {
     this.#events = new IhpaEvents(options.events, options.tickMs);
   }
 
-  /** What is remembered of an IHPA; undefined before its first reconcile. */
-  workload(key: string): Workload | undefined {
-    return this.#workloads.get(key);
-  }
-
   /** Brings one IHPA about. A throw means again, with backoff. */
   async reconcile(key: string): Promise<Next> {
     const cached = this.#options.caches.ihpas.get(parseKey(key));
@@ -109,29 +109,30 @@ export class IhpaController {
       this.#forget(key); // owner references clean up; the target keeps its replicas
       return {};
     }
-    const seen = await this.#observe(key, { ...cached, status: this.#written.of(cached) });
-    if (seen === undefined) return {}; // its first values, its past or its checkers are being asked; what has them comes back
-    const plan = planIhpa(seen);
-    await this.#carryOut(seen, plan);
-    await this.#report(key, seen, plan, cached);
+    const input = await this.#observe(key, { ...cached, status: this.#written.of(cached) });
+    if (input === undefined) return {}; // its first values, its past or its checkers are being asked; what has them comes back
+    const plan = planIhpa(input);
+    await this.#carryOut(input, plan);
+    await this.#report(key, input, plan, cached);
+    if (input.decision) await this.#options.burstPortraits.show(shownPortraits(input, plan), input.decision);
     return {};
   }
 
   #forget(key: string): void {
-    const { checks, loads, applier, metrics } = this.#options;
+    const { checks, metricReader, applier, metrics, workloads } = this.#options;
     checks.forget(key);
-    this.#workloads.delete(key);
+    workloads.forget(key);
     this.#writtenMs.delete(key);
     this.#written.forget(key);
     this.#events.forget(key);
-    loads.forget(key);
+    metricReader.forget(key);
     metrics.forget(parseKey(key));
     applier.forget(resourceOf("IntelligentHorizontalPodAutoscaler"), parseKey(key));
   }
 
   /** @returns undefined where a decision is due and what it rests on has not been asked for yet */
   async #observe(key: string, ihpa: IntelligentHorizontalPodAutoscaler): Promise<IhpaInput | undefined> {
-    const { caches, checks, loads, scales, exactHpa, now } = this.#options;
+    const { caches, checks, metricReader, scales, exactHpa, now } = this.#options;
     const namespace = ihpa.metadata.namespace!;
     const { apiVersion = "apps/v1", kind, name } = ihpa.spec.scaleTargetRef;
     const scale = await scales.read({ apiVersion, kind, namespace, name }).catch((error): Cause => {
@@ -142,7 +143,7 @@ export class IhpaController {
     });
     const isTarget = ({ spec: { scaleTargetRef } }: HorizontalPodAutoscaler) =>
       scaleTargetRef.kind === kind && scaleTargetRef.name === name;
-    const seen = {
+    const input = {
       ihpa,
       nowMs: now(),
       scale,
@@ -157,24 +158,24 @@ export class IhpaController {
       limits: widestLimits(ihpa),
       exactHpa,
     };
-    if ("reason" in scale || blockingCauseOf(seen)) {
-      loads.forget(key);
+    if ("reason" in scale || blockingCauseOf(input)) {
+      metricReader.forget(key);
       checks.forget(key);
-      return { ...seen, decision: undefined };
+      return { ...input, decision: undefined };
     }
-    const workload = this.#remembered(key, ihpa, seen.portraits);
-    const decision = this.#decide(key, ihpa, workload, scale, seen.portraits);
+    const workload = this.#remembered(key, ihpa, input.portraits);
+    const decision = this.#decide(key, ihpa, workload, scale, input.portraits);
     if (decision === undefined) return undefined;
     if (!("timeMs" in decision))
-      return { ...seen, problems: [{ field: "spec.metrics", message: decision.message }], decision: undefined };
-    const reader = workload.reader(ihpa, key);
-    const capacity = this.#capacities.statusOf(ihpa, workload, reader);
+      return { ...input, problems: [{ field: "spec.metrics", message: decision.message }], decision: undefined };
+    const subject = workload.subject(ihpa, key);
+    const capacity = this.#capacities.statusOf(ihpa, workload, subject);
     return {
-      ...seen,
+      ...input,
       decision,
       ...(capacity && { capacity }),
-      loadFaults: reader.metrics.flatMap((spec) => {
-        const fault = loads.now(reader, spec)?.fault;
+      loadFaults: subject.metrics.flatMap((spec) => {
+        const fault = metricReader.now(subject, spec)?.fault;
         return fault ? [{ ...fault, message: `${metricName(spec)}: ${fault.message}` }] : [];
       }),
     };
@@ -186,19 +187,15 @@ export class IhpaController {
     ihpa: IntelligentHorizontalPodAutoscaler,
     portraits: readonly HorizontalPortrait[],
   ): Workload {
-    const { store, log, now } = this.#options;
-    const about = Workload.identity(ihpa);
-    const known = this.#workloads.get(key);
-    if (known?.about === about) return known;
-    const workload = new Workload(about);
-    this.#workloads.set(key, workload);
-    restoreForecasts(workload, portraits);
-    try {
-      workload.pods.recall(store?.pods(podsKey(ihpa)) ?? [], now());
-    } catch (error) {
-      log.error("the pods' records could not be read", { ihpa: key, error: (error as Error).message });
-    }
-    return workload;
+    const { store, log, now, workloads } = this.#options;
+    return workloads.of(key, ihpa, (workload) => {
+      restoreForecasts(workload, portraits);
+      try {
+        workload.pods.recall(store?.pods(podsKey(ihpa)) ?? [], now());
+      } catch (error) {
+        log.error("the pods' records could not be read", { ihpa: key, error: (error as Error).message });
+      }
+    });
   }
 
   #decide(
@@ -208,18 +205,18 @@ export class IhpaController {
     scale: Scale,
     portraits: readonly HorizontalPortrait[],
   ): Decision | Cause | undefined {
-    const { caches, checks, constraints, loads, now, syncSeconds, tickMs } = this.#options;
+    const { caches, checks, constraints, metricReader, now, syncSeconds, tickMs } = this.#options;
     const nowMs = now();
     const pods = selectPods(caches.pods.list(ihpa.metadata.namespace!), scale.selector);
     this.#keep(key, ihpa, workload.pods.observe(pods, scale.selector, nowMs));
-    const reader = workload.reader(ihpa, key);
-    loads.follow(reader);
-    const isLearning = this.#learner.learn(ihpa, workload, reader);
-    if (isLearning || (reader.metrics.length > 0 && !loads.hasAsked(key))) return undefined;
-    void this.#capacities.refresh(ihpa, workload, reader);
-    const stability = checks.decision({ key, ihpa, pods, reader, change: workload.lastDecision?.change });
+    const subject = workload.subject(ihpa, key);
+    metricReader.follow(subject);
+    const isLearning = this.#learner.learn(ihpa, workload, subject);
+    if (isLearning || (subject.metrics.length > 0 && !metricReader.hasAsked(key))) return undefined;
+    void this.#capacities.refresh(ihpa, workload, subject);
+    const stability = checks.decision({ key, ihpa, pods, metrics: subject, change: workload.lastDecision?.change });
     if (stability === "Asking") return undefined;
-    const live = reader.metrics.map((spec) => [metricName(spec), loads.now(reader, spec)] as const);
+    const live = subject.metrics.map((spec) => [metricName(spec), metricReader.now(subject, spec)] as const);
     const counts = countPods(pods);
     return workload.decide(
       ihpa,
@@ -282,9 +279,9 @@ export class IhpaController {
   }
 
   /** Writes status: at once when it says something new, else at most every 30 s. */
-  async #report(key: string, seen: IhpaInput, plan: Plan, cached: IntelligentHorizontalPodAutoscaler): Promise<void> {
+  async #report(key: string, input: IhpaInput, plan: Plan, cached: IntelligentHorizontalPodAutoscaler): Promise<void> {
     const { applier, metrics } = this.#options;
-    const { ihpa, nowMs, decision } = seen;
+    const { ihpa, nowMs, decision } = input;
     metrics.observe(keyOf(ihpa), decision);
     const isNew = transitions(ihpa.status?.conditions, plan.claims).length > 0 || saysMore(ihpa.status, plan.status);
     if (isNew || nowMs - (this.#writtenMs.get(key) ?? 0) >= renewMs) {
@@ -296,8 +293,15 @@ export class IhpaController {
       this.#writtenMs.set(key, nowMs);
       this.#written.note(ihpa, plan.status);
     }
-    this.#events.tell(seen, plan);
+    this.#events.tell(input, plan);
   }
+}
+
+/** The IHPA's own portraits that go on being there. */
+function shownPortraits({ portraits }: IhpaInput, { portraits: wanted }: Plan): HorizontalPortrait[] {
+  if (wanted === "Keep") return [...portraits];
+  const names = new Set(wanted.map(({ metadata }) => metadata.name));
+  return portraits.filter(({ metadata }) => names.has(metadata.name));
 }
 
 /** What must not wait: the number, its rung and its reason. */

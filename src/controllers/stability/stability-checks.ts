@@ -29,13 +29,14 @@ export interface CheckSubject {
   readonly ihpa: IntelligentHorizontalPodAutoscaler;
   readonly pods: readonly Pod[];
   /** How the workload's own metrics are read. */
-  readonly reader: MetricSubject;
+  /** Whose metrics are read. */
+  readonly metrics: MetricSubject;
   /** The change under way. */
   readonly change: GrayStep["change"];
 }
 
 export interface StabilityChecksOptions {
-  readonly loads: Pick<MetricReader, "follow" | "forget" | "hasAsked" | "now">;
+  readonly metricReader: Pick<MetricReader, "follow" | "forget" | "hasAsked" | "now">;
   readonly regressions: Pick<RegressionWatch, "check" | "forget">;
   readonly programs: Pick<ExternalPrograms, "ask" | "fault">;
   /** Called for each checker that was asked. */
@@ -72,21 +73,21 @@ export class StabilityChecks {
    * @returns undefined where there are no checkers; `Asking` while answers are waited for
    */
   decision(subject: CheckSubject): StabilityDecision | "Asking" | undefined {
-    const { key, ihpa, reader } = subject;
+    const { key, ihpa, metrics } = subject;
     const { stabilityCheckers: checkers = [], scaleMode, paused } = ihpa.spec;
     // Nothing follows a number in Preview, and nothing changes while paused.
     if (checkers.length === 0 || scaleMode === "Preview" || paused) {
       if (!paused) this.forget(key);
       return undefined;
     }
-    const { loads, tickMs, now } = this.#options;
+    const { metricReader, tickMs, now } = this.#options;
     const watch = this.#watchOf(subject);
     if (watch.isAsking) return "Asking";
     const rules = checkers.flatMap(({ metrics }) => (metrics?.metrics ?? []) as readonly MetricSpec[]);
-    const follower: MetricSubject = { ...reader, key: readerKey(key), metrics: rules };
+    const follower: MetricSubject = { ...metrics, key: subjectKey(key), metrics: rules };
     if (rules.length > 0) {
-      loads.follow(follower);
-      if (!loads.hasAsked(follower.key)) return "Asking";
+      metricReader.follow(follower);
+      if (!metricReader.hasAsked(follower.key)) return "Asking";
     }
     if (watch.decision !== undefined && now() - watch.askedMs < tickMs / 2) return watch.decision;
     watch.isAsking = true;
@@ -100,7 +101,7 @@ export class StabilityChecks {
 
   forget(key: string): void {
     if (!this.#watches.delete(key)) return;
-    this.#options.loads.forget(readerKey(key));
+    this.#options.metricReader.forget(subjectKey(key));
     this.#options.regressions.forget(key);
   }
 
@@ -139,14 +140,14 @@ export class StabilityChecks {
     subject: CheckSubject,
     follower: MetricSubject,
   ): Promise<CheckResult> {
-    const { loads, regressions, log } = this.#options;
+    const { metricReader, regressions, log } = this.#options;
     try {
       if (external) return await this.#askProgram(external, subject);
-      if (regression) return await regressions.check(key, regression, subject.reader.namespace, subject.change);
+      if (regression) return await regressions.check(key, regression, subject.metrics.namespace, subject.change);
       const requests = requestsOf(subject.pods);
       const { online } = countPods(subject.pods);
       const rules = (metrics?.metrics ?? []) as readonly MetricSpec[];
-      return checkMetrics(rules.map((rule) => measuredRule(rule, loads.now(follower, rule), online, requests)));
+      return checkMetrics(rules.map((rule) => measuredRule(rule, metricReader.now(follower, rule), online, requests)));
     } catch (error) {
       if (!(error instanceof CollectError))
         log.error("a stability checker could not be asked", { checker: key, error: (error as Error).message });
@@ -171,7 +172,7 @@ export class StabilityChecks {
   }
 }
 
-function readerKey(key: string): string {
+function subjectKey(key: string): string {
   return `${key}/stabilityCheckers`;
 }
 

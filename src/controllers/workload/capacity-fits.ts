@@ -10,7 +10,7 @@ import type { MetricReader, MetricSubject } from "./metric-reader.ts";
 import { metricsOf, type Workload } from "./workload.ts";
 
 export interface CapacityFitsOptions {
-  readonly loads: Pick<MetricReader, "past" | "now">;
+  readonly metricReader: Pick<MetricReader, "past" | "now">;
   readonly log: Log;
   readonly now: () => number;
 }
@@ -29,7 +29,7 @@ export class CapacityFits {
   }
 
   /** Learns where it is due. Failures are logged, and leave what was learnt before. */
-  async refresh(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: MetricSubject): Promise<void> {
+  async refresh(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, subject: MetricSubject): Promise<void> {
     const { log, now } = this.#options;
     const { capacity } = ihpa.spec;
     if (capacity === undefined || this.#learning.has(workload)) return;
@@ -37,12 +37,12 @@ export class CapacityFits {
     if (known && now() - known.atMs < (known.learnt.demand ? refitMs : retryMs)) return;
     this.#learning.add(workload);
     try {
-      const { learnt, pasts } = await this.#learn(ihpa, capacity, reader);
+      const { learnt, pasts } = await this.#learn(ihpa, capacity, subject);
       workload.sizeBy(ihpa, learnt, pasts, now());
       const { model, message } = learnt.status;
-      log.info("capacity learnt", { ihpa: reader.key, model, message });
+      log.info("capacity learnt", { ihpa: subject.key, model, message });
     } catch (error) {
-      log.error("the capacity could not be learnt", { ihpa: reader.key, error: (error as Error).message });
+      log.error("the capacity could not be learnt", { ihpa: subject.key, error: (error as Error).message });
       if (!known) workload.sizeBy(ihpa, perPod("the capacity could not be learnt; see the log"), new Map(), now());
     } finally {
       this.#learning.delete(workload);
@@ -53,14 +53,14 @@ export class CapacityFits {
   statusOf(
     ihpa: IntelligentHorizontalPodAutoscaler,
     workload: Workload,
-    reader: MetricSubject,
+    subject: MetricSubject,
   ): CapacityStatus | undefined {
     const known = workload.capacityOf(ihpa);
     if (!known) return undefined;
     const { demand, status } = known.learnt;
     const live = demand?.loads.map((load) => {
-      const spec = reader.metrics.find((metric) => metricName(metric) === load);
-      return (spec && this.#options.loads.now(reader, spec)?.value) ?? Number.NaN;
+      const spec = subject.metrics.find((metric) => metricName(metric) === load);
+      return (spec && this.#options.metricReader.now(subject, spec)?.value) ?? Number.NaN;
     });
     return {
       ...status,
@@ -72,13 +72,13 @@ export class CapacityFits {
   async #learn(
     ihpa: IntelligentHorizontalPodAutoscaler,
     capacity: Capacity,
-    reader: MetricSubject,
+    subject: MetricSubject,
   ): Promise<{ learnt: LearntCapacity; pasts: Map<string, Series> }> {
     const { usage, responseTime, pods } = capacity;
     const pasts = new Map<string, Series>();
     const none = (message: string) => ({ learnt: perPod(message), pasts });
     if (capacity.model === "PerPod") return none("each metric's target is what a pod carries, as asked for");
-    const read = (spec: MetricSpec) => this.#options.loads.past(reader, spec, ihpa.spec.prediction.history);
+    const read = (spec: MetricSpec) => this.#options.metricReader.past(subject, spec, ihpa.spec.prediction.history);
     const own = metricsOf(ihpa);
     for (const name of capacity.loads) {
       const spec = own.find((metric) => metricName(metric) === name);
@@ -87,7 +87,7 @@ export class CapacityFits {
       if (past.kind === "Unknown") return none(`${name}: ${past.fault.message}`);
       pasts.set(name, past.series);
     }
-    const query = pods.query ?? readyPodsQuery(reader.target, reader.namespace);
+    const query = pods.query ?? readyPodsQuery(subject.target, subject.namespace);
     const others: Series[] = [];
     for (const observed of [{ ...pods, query }, usage, responseTime]) {
       if (observed === undefined) continue;

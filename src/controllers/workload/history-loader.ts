@@ -5,7 +5,7 @@ import type { MetricReader, MetricSubject } from "./metric-reader.ts";
 import type { Workload } from "./workload.ts";
 
 export interface HistoryLoaderOptions {
-  readonly loads: Pick<MetricReader, "past" | "pods">;
+  readonly metricReader: Pick<MetricReader, "past" | "pods">;
   readonly log: Log;
   readonly now: () => number;
   /** Called when a workload's past has been read, or could not be. */
@@ -33,34 +33,34 @@ export class HistoryLoader {
    *
    * @returns whether decisions should wait: the first reading is under way
    */
-  learn(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: MetricSubject): boolean {
+  learn(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, subject: MetricSubject): boolean {
     const nowMs = this.#options.now();
     if (!this.#sinceMs.has(workload)) this.#sinceMs.set(workload, nowMs);
-    if (workload.unlearned(reader.metrics).length === 0) this.#sinceMs.set(workload, Number.NEGATIVE_INFINITY);
-    else if (!this.#learning.has(workload)) void this.#read(ihpa, workload, reader);
+    if (workload.unlearned(subject.metrics).length === 0) this.#sinceMs.set(workload, Number.NEGATIVE_INFINITY);
+    else if (!this.#learning.has(workload)) void this.#read(ihpa, workload, subject);
     return nowMs - this.#sinceMs.get(workload)! < patienceMs;
   }
 
-  async #read(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, reader: MetricSubject): Promise<void> {
-    const { loads, log, now, onLearnt } = this.#options;
+  async #read(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, subject: MetricSubject): Promise<void> {
+    const { metricReader, log, now, onLearnt } = this.#options;
     this.#learning.add(workload);
     try {
-      if (!this.#recalled.has(workload)) workload.pods.recall(await loads.pods(reader), now());
+      if (!this.#recalled.has(workload)) workload.pods.recall(await metricReader.pods(subject), now());
       this.#recalled.add(workload);
-      for (const spec of workload.unlearned(reader.metrics)) {
-        const past = await loads.past(workload.reader(ihpa, reader.key), spec, ihpa.spec.prediction.history);
+      for (const spec of workload.unlearned(subject.metrics)) {
+        const past = await metricReader.past(workload.subject(ihpa, subject.key), spec, ihpa.spec.prediction.history);
         if (past.kind !== "Known") continue;
         workload.learn(spec, past.series);
-        const fields = { ihpa: reader.key, metric: metricName(spec), steps: past.series.values.length };
+        const fields = { ihpa: subject.key, metric: metricName(spec), steps: past.series.values.length };
         log.info("history learnt", fields);
       }
     } catch (error) {
-      log.error("history could not be read", { ihpa: reader.key, error: (error as Error).message });
+      log.error("history could not be read", { ihpa: subject.key, error: (error as Error).message });
     } finally {
       this.#learning.delete(workload);
       const isFirst = this.#sinceMs.get(workload) !== Number.NEGATIVE_INFINITY;
       this.#sinceMs.set(workload, Number.NEGATIVE_INFINITY);
-      if (isFirst) onLearnt?.(reader.key);
+      if (isFirst) onLearnt?.(subject.key);
     }
   }
 }

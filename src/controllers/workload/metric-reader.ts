@@ -36,7 +36,7 @@ export type PastLoad =
   | { readonly kind: "Known"; readonly series: Series; readonly fault?: Cause }
   | { readonly kind: "Unknown"; readonly fault: Cause };
 
-/** One metric of one reader now. */
+/** One metric of one subject now. */
 export interface LiveLoad {
   /** Null where there is none: missing is never zero. */
   readonly value: number | null;
@@ -76,9 +76,9 @@ type ReadPath =
 /** Reads the loads of all workloads: live ones in one round for all, past ones as they are asked for. */
 export class MetricReader {
   readonly #options: MetricReaderOptions;
-  readonly #readers = new Map<string, MetricSubject>();
+  readonly #subjects = new Map<string, MetricSubject>();
   readonly #afterOutage = new AfterOutage();
-  /** Keys of readers that a round has asked for. */
+  /** Keys of subjects that a round has asked for. */
   readonly #asked = new Set<string>();
   #live: ReadonlyMap<string, LiveLoad> = new Map();
 
@@ -87,16 +87,16 @@ export class MetricReader {
   }
 
   /** Has a workload's metrics read from now on, as they are given. */
-  follow(reader: MetricSubject): void {
-    const isNew = !this.#readers.has(reader.key);
-    this.#readers.set(reader.key, reader);
+  follow(subject: MetricSubject): void {
+    const isNew = !this.#subjects.has(subject.key);
+    this.#subjects.set(subject.key, subject);
     if (isNew) this.#options.onNew?.();
   }
 
   forget(key: string): void {
-    const reader = this.#readers.get(key);
-    for (const spec of reader?.metrics ?? []) this.#afterOutage.forget(loadKey(reader!, spec));
-    this.#readers.delete(key);
+    const subject = this.#subjects.get(key);
+    for (const spec of subject?.metrics ?? []) this.#afterOutage.forget(loadKey(subject!, spec));
+    this.#subjects.delete(key);
     this.#asked.delete(key);
   }
 
@@ -106,28 +106,28 @@ export class MetricReader {
   }
 
   /** What the last round found of a metric; undefined where it did not ask. */
-  now(reader: MetricSubject, spec: MetricSpec): LiveLoad | undefined {
-    return this.#live.get(loadKey(reader, spec));
+  now(subject: MetricSubject, spec: MetricSpec): LiveLoad | undefined {
+    return this.#live.get(loadKey(subject, spec));
   }
 
   /** Reads every live value once: one batch a source, whatever the number of workloads. */
   async round(): Promise<void> {
     const { now, live: liveValues } = this.#options;
-    const readers = [...this.#readers.values()];
+    const subjects = [...this.#subjects.values()];
     const live = new Map<string, LiveLoad>();
     const batches = new Map<OpenSource, LiveQuery[]>();
     const windows = new Map<string, number>();
     const samples = new Map<string, SampleRequest>();
-    for (const reader of readers)
-      for (const spec of reader.metrics) {
-        const key = loadKey(reader, spec);
-        const way = await this.#wayTo(reader, spec);
+    for (const subject of subjects)
+      for (const spec of subject.metrics) {
+        const key = loadKey(subject, spec);
+        const way = await this.#wayTo(subject, spec);
         if (way.kind === "Fault") live.set(key, { value: null, lagMs: defaultLagMs, fault: way.fault });
-        else if (way.kind === "Api") samples.set(key, this.#sampleRequest(reader, spec, key));
+        else if (way.kind === "Api") samples.set(key, this.#sampleRequest(subject, spec, key));
         else {
           const batch = batches.get(way.source) ?? [];
           batches.set(way.source, batch);
-          batch.push(liveQuery(key, way.load, reader));
+          batch.push(liveQuery(key, way.load, subject));
           windows.set(key, Math.max(way.load.lookbackMs, way.source.stepMs));
         }
       }
@@ -145,18 +145,18 @@ export class MetricReader {
       ),
       this.#sample([...samples.values()]).then((values) => take(values, defaultLagMs)),
     ]);
-    for (const { key } of readers) if (this.#readers.has(key)) this.#asked.add(key);
+    for (const { key } of subjects) if (this.#subjects.has(key)) this.#asked.add(key);
   }
 
   /** All of a load's history that could be read. Failures are outcomes. */
-  async past(reader: MetricSubject, spec: MetricSpec, span: string): Promise<PastLoad> {
+  async past(subject: MetricSubject, spec: MetricSpec, span: string): Promise<PastLoad> {
     const { histories, metrics, now } = this.#options;
-    const way = await this.#wayTo(reader, spec);
+    const way = await this.#wayTo(subject, spec);
     if (way.kind === "Fault") return { kind: "Unknown", fault: way.fault };
-    if (way.kind === "Api") return this.#embedded(loadKey(reader, spec), parseDuration(span));
+    if (way.kind === "Api") return this.#embedded(loadKey(subject, spec), parseDuration(span));
     const { client, stepMs, lagMs, name } = way.source;
     const { series, freshAtMs, fault } = await histories.refresh({
-      source: way.load.isPerPod ? totalling(client, reader.pods, way.load.lookbackMs) : client,
+      source: way.load.isPerPod ? totalling(client, subject.pods, way.load.lookbackMs) : client,
       query: way.load.query,
       stepMs,
       spanMs: parseDuration(span),
@@ -180,27 +180,27 @@ export class MetricReader {
   }
 
   /** What the workload's sources know of its pods' past; nothing where they have none of kube-state-metrics' series. */
-  async pods(reader: MetricSubject): Promise<PodRecord[]> {
+  async pods(subject: MetricSubject): Promise<PodRecord[]> {
     const { log, now } = this.#options;
-    for (const spec of reader.metrics) {
-      const way = await this.#wayTo(reader, spec);
+    for (const spec of subject.metrics) {
+      const way = await this.#wayTo(subject, spec);
       if (way.kind !== "Store") continue;
       const { client, tenantQuery, lagMs } = way.source;
       const toMs = Math.floor((now() - lagMs) / podsStepMs) * podsStepMs;
       try {
         const records = await podRecordsFromSeries(
-          { range: (query, range, options) => client.range(tenantQuery(query, reader.namespace), range, options) },
+          { range: (query, range, options) => client.range(tenantQuery(query, subject.namespace), range, options) },
           {
-            namespace: reader.namespace,
-            namePattern: podPattern(reader.target),
-            expectedPods: Math.max(1, reader.pods.length),
+            namespace: subject.namespace,
+            namePattern: podPattern(subject.target),
+            expectedPods: Math.max(1, subject.pods.length),
           },
           { startMs: toMs - podsSpanMs, endMs: toMs, stepMs: podsStepMs },
         );
         return records.filter(({ uid }) => uid !== ""); // old exporters tell no uid, and names come again
       } catch (error) {
         if (!(error instanceof CollectError)) throw error;
-        log.warn("the pods' past could not be read", { ihpa: reader.key, error: error.message });
+        log.warn("the pods' past could not be read", { ihpa: subject.key, error: error.message });
         return [];
       }
     }
@@ -243,17 +243,17 @@ export class MetricReader {
     return values;
   }
 
-  #sampleRequest(reader: MetricSubject, spec: MetricSpec, key: string): SampleRequest {
-    const { namespace, selector, pods } = reader;
+  #sampleRequest(subject: MetricSubject, spec: MetricSpec, key: string): SampleRequest {
+    const { namespace, selector, pods } = subject;
     return { key, spec, stepMs: embeddedStepMs, namespace, selector, pods };
   }
 
-  async #wayTo(reader: MetricSubject, spec: MetricSpec): Promise<ReadPath> {
-    const outcome = await this.#options.sources.get(spec.source, reader.namespace);
+  async #wayTo(subject: MetricSubject, spec: MetricSpec): Promise<ReadPath> {
+    const outcome = await this.#options.sources.get(spec.source, subject.namespace);
     if (outcome.kind === "Fault") return outcome;
     if (outcome.kind === "MetricsApi") return { kind: "Api" };
     const { source } = outcome;
-    const load = loadQuery(spec, reader.target, reader.namespace);
+    const load = loadQuery(spec, subject.target, subject.namespace);
     if (load === undefined)
       return {
         kind: "Fault",
@@ -263,7 +263,7 @@ export class MetricReader {
         },
       };
     try {
-      return { kind: "Store", source, load: { ...load, query: source.tenantQuery(load.query, reader.namespace) } };
+      return { kind: "Store", source, load: { ...load, query: source.tenantQuery(load.query, subject.namespace) } };
     } catch (error) {
       if (!(error instanceof CollectError)) throw error;
       return { kind: "Fault", fault: { reason: "SourceRefused", message: error.message } };

@@ -18,15 +18,15 @@ export interface SizedMetric {
 
 /** The past of a metric; of several loads, that of the demand that they make together. */
 export async function pastOf(
-  loads: Pick<MetricReader, "past">,
-  reader: MetricSubject,
+  metricReader: Pick<MetricReader, "past">,
+  subject: MetricSubject,
   { specs, demand }: SizedMetric,
   span: string,
 ): Promise<PastLoad> {
   const pasts: Series[] = [];
   let fault: Cause | undefined;
   for (const spec of specs) {
-    const past = await loads.past(reader, spec, span);
+    const past = await metricReader.past(subject, spec, span);
     if (past.kind === "Unknown" || specs.length === 1) return past;
     pasts.push(past.series);
     fault ??= past.fault;
@@ -36,10 +36,10 @@ export async function pastOf(
 
 /** The live value of a metric; NaN where there is none, or one of several loads has none. */
 export function liveOf(
-  loads: Pick<MetricReader, "now">,
-  reader: MetricSubject,
+  metricReader: Pick<MetricReader, "now">,
+  subject: MetricSubject,
   { specs, demand }: SizedMetric,
 ): number {
-  const values = specs.map((spec) => loads.now(reader, spec)?.value ?? Number.NaN);
+  const values = specs.map((spec) => metricReader.now(subject, spec)?.value ?? Number.NaN);
   return demand && specs.length > 1 ? demand.pods(values) : values[0];
 }

@@ -74,8 +74,8 @@ export class Workload {
     return this.#lastDecision;
   }
 
-  /** How this workload's metrics are read. */
-  reader(ihpa: IntelligentHorizontalPodAutoscaler, key: string): MetricSubject {
+  /** Whose metrics are read, and how its pods are found. */
+  subject(ihpa: IntelligentHorizontalPodAutoscaler, key: string): MetricSubject {
     return {
       key,
       namespace: ihpa.metadata.namespace!,

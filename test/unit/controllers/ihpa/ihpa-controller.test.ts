@@ -8,6 +8,7 @@ import type { HorizontalPodAutoscaler } from "../../../../src/controllers/ihpa/m
 import { controllerMetrics } from "../../../../src/controllers/metrics.ts";
 import type { Pod } from "../../../../src/controllers/pods/workload-pods.ts";
 import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-reader.ts";
+import { Workloads } from "../../../../src/controllers/workload/workload-memory.ts";
 import { silent } from "../../../../src/kube/log.ts";
 import { Cache } from "../../../../src/kube/watch/cache.ts";
 import { ihpaOf, nowMs, podOf } from "../objects.ts";
@@ -51,7 +52,7 @@ beforeEach(() => {
     },
     scales: { read: async () => ({ replicas: 3, statusReplicas: 3, selector: "app=web" }) },
     events: { record: ({ type, reason }: { type: string; reason: string }) => void events.push(`${type} ${reason}`) },
-    loads: {
+    metricReader: {
       follow: () => {},
       forget: () => {},
       hasAsked: () => true,
@@ -60,6 +61,8 @@ beforeEach(() => {
       past: () => past,
     },
     store: undefined,
+    workloads: new Workloads(),
+    burstPortraits: { show: async () => {} },
     checks: { decision: () => undefined, forget: () => {} },
     caches: {
       ihpas,

@@ -7,10 +7,14 @@ import {
 } from "../../../../src/api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { controllerMetrics } from "../../../../src/controllers/metrics.ts";
+import { BurstPortraits } from "../../../../src/controllers/portrait/burst-portraits.ts";
 import { PortraitController } from "../../../../src/controllers/portrait/portrait-controller.ts";
+import { PortraitWriter } from "../../../../src/controllers/portrait/portrait-writer.ts";
 import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-reader.ts";
 import { Workload } from "../../../../src/controllers/workload/workload.ts";
+import type { Decision } from "../../../../src/decide/decision.ts";
 import { type ForecastRequest, forecast } from "../../../../src/forecast/forecast.ts";
+import type { KubeObject } from "../../../../src/kube/client/resource.ts";
 import { Cache } from "../../../../src/kube/watch/cache.ts";
 import { ihpaOf, nowMs, portraitOf } from "../objects.ts";
 
@@ -27,6 +31,9 @@ let writes: number;
 let events: string[];
 let controller: PortraitController;
 let workload: Workload;
+let writer: PortraitWriter;
+
+const isPortrait = (object: KubeObject): object is HorizontalPortrait => object.kind === "HorizontalPortrait";
 
 /** Days of a load that goes up and down by the day, until now. */
 function twoDays(days = 2, untilMs = nowMs): PastLoad {
@@ -52,26 +59,29 @@ beforeEach(() => {
     { timeMs: nowMs, loads: new Map([["load", 50]]), replicas },
     { tickMs: 15_000, syncSeconds: 15 },
   );
-  controller = new PortraitController({
+  writer = new PortraitWriter({
     // What is applied is what the cache then has, as with an API server.
     applier: {
       applyStatus: async (_, wanted) => {
-        const object = wanted as unknown as HorizontalPortrait;
         writes++;
-        portraits.set(object);
+        if (isPortrait(wanted)) portraits.set(wanted);
         return { outcome: "Applied", object: wanted };
       },
     },
     events: { record: ({ type, reason }) => void events.push(`${type} ${reason}`) },
+    now: () => clockMs,
+  });
+  controller = new PortraitController({
+    writer,
     caches: { portraits, ihpas },
-    loads: { past: async () => past, now: () => live },
+    metricReader: { past: async () => past, now: () => live },
     pool: {
       forecast: async (request) => {
         asked.push(request);
         return structuredClone(forecast(request)); // as from a thread
       },
     },
-    workloads: { workload: () => workload },
+    workloads: { get: () => workload },
     metrics: controllerMetrics(new Registry()),
     now: () => clockMs,
   });
@@ -131,7 +141,7 @@ describe("a predictive portrait", () => {
     expect(conditionOf(kept, "ForecastReady")).toMatchObject({
       status: "True",
       reason: "SourceUnreachable",
-      message: "the forecast made before holds until 2026-01-05T18:00:00Z: metric source main did not answer",
+      message: "the previous forecast is valid until 2026-01-05T18:00:00Z: metric source main did not answer",
     });
     expect(conditionOf(kept, "PortraitGenerated")?.status).toBe("False");
     expect(asked).toHaveLength(1);
@@ -216,19 +226,54 @@ describe("a reactive portrait", () => {
 });
 
 describe("a burst's portrait", () => {
-  beforeEach(() => portraits.set(portraitOf("Burst")));
+  let bursts: BurstPortraits;
+  beforeEach(() => {
+    portraits.set(portraitOf("Burst"));
+    bursts = new BurstPortraits({ writer, now: () => clockMs });
+  });
+  const shown = async (more: Partial<Decision> = {}): Promise<HorizontalPortraitStatus> => {
+    await bursts.show(portraits.list("store"), { ...workload.lastDecision!, ...more });
+    return portraits.get({ namespace: "store", name: "shop-burst" })!.status!;
+  };
 
   test("is there while a burst is, and is nothing to complain of otherwise", async () => {
-    const calm = await reconciled("burst");
+    const calm = await shown();
     expect(calm.portraitData).toBeUndefined();
     expect(conditionOf(calm, "PortraitGenerated")).toMatchObject({ status: "True", reason: "AsExpected" });
     const proposals = [{ provider: "Burst", priority: 0, replicas: 14 }];
-    vi.spyOn(workload, "lastDecision", "get").mockReturnValue({ ...workload.lastDecision!, proposals });
     clockMs += 31_000;
-    const burst = await reconciled("burst");
+    const burst = await shown({ proposals });
     expect(burst.portraitData).toMatchObject({ type: "Static", static: { replicas: 14 } });
     expect(Date.parse(burst.portraitData!.expireTime!)).toBeGreaterThan(clockMs);
     expect(events).toContain("Normal Burst");
+  });
+
+  test("is written every half minute, and at once for another spec", async () => {
+    for (let tick = 0; tick < 4; tick++) {
+      await shown();
+      clockMs += 15_000;
+    }
+    expect(writes).toBe(2);
+    const changed = portraits.get({ namespace: "store", name: "shop-burst" })!;
+    portraits.set({ ...changed, metadata: { ...changed.metadata, generation: 7 } });
+    clockMs -= 14_000;
+    await shown();
+    expect(writes).toBe(3);
+  });
+
+  test("is left to the decision: the portrait controller writes none", async () => {
+    await controller.reconcile("store/shop-burst");
+    expect(writes).toBe(0);
+  });
+
+  test.each([
+    { name: "somebody else's", spec: { externalGeneratorName: "theirs" } },
+    { name: "one whose algorithm makes no bursts", spec: { algorithm: { type: "KubeHPA" as const } } },
+  ])("$name is left alone", async ({ spec }) => {
+    const portrait = portraitOf("Burst");
+    portraits.set({ ...portrait, spec: { ...portrait.spec, ...spec } });
+    await shown();
+    expect(writes).toBe(0);
   });
 });
 

@@ -47,8 +47,8 @@ let woken: () => void;
 
 function start() {
   checks = new StabilityChecks({
-    loads: {
-      follow: (reader) => void followed.push(reader),
+    metricReader: {
+      follow: (subject) => void followed.push(subject),
       forget: () => {},
       hasAsked: () => true,
       now: (_, spec) => live[metricName(spec)],
@@ -83,7 +83,7 @@ const pods = [
 
 function subjectOf(stabilityCheckers: Checker[], more: Partial<CheckSubject> = {}, spec: object = {}): CheckSubject {
   const ihpa = more.ihpa ?? ihpaOf({ stabilityCheckers, ...spec });
-  const reader = {
+  const metrics = {
     key: "store/shop",
     namespace: "store",
     target: ihpa.spec.scaleTargetRef,
@@ -91,7 +91,7 @@ function subjectOf(stabilityCheckers: Checker[], more: Partial<CheckSubject> = {
     selector: "app=web",
     pods: [],
   };
-  return { key: "store/shop", ihpa, pods, reader, change, ...more };
+  return { key: "store/shop", ihpa, pods, metrics, change, ...more };
 }
 
 /** What is decided once the checkers have answered. */

@@ -31,7 +31,7 @@ let clockMs: number;
 let live: Record<string, number>;
 let workload: Workload;
 let fits: CapacityFits;
-const loads = {
+const metricReader = {
   past: async (_: unknown, spec: MetricSpec) => {
     asked.push(`${spec.name} ${spec.type} ${spec.query ?? ""}`.trim());
     return pasts[spec.name!];
@@ -43,11 +43,11 @@ beforeEach(() => {
   pasts = { reads: of(reads), pods: of(pods), cpu: of((k) => 0.1 * pods(k) + 0.02 * reads(k)) };
   [asked, clockMs, live] = [[], nowMs, { reads: 150 }];
   workload = new Workload(Workload.identity(ihpa));
-  fits = new CapacityFits({ loads, log, now: () => clockMs });
+  fits = new CapacityFits({ metricReader, log, now: () => clockMs });
 });
 
-const refresh = (of = ihpa) => fits.refresh(of, workload, workload.reader(of, "store/shop"));
-const status = (of = ihpa) => fits.statusOf(of, workload, workload.reader(of, "store/shop"));
+const refresh = (of = ihpa) => fits.refresh(of, workload, workload.subject(of, "store/shop"));
+const status = (of = ihpa) => fits.statusOf(of, workload, workload.subject(of, "store/shop"));
 const decide = (seconds: number, of = ihpa) => {
   const decision = workload.decide(
     of,
@@ -128,9 +128,9 @@ test("several loads are one metric in pods, live and past; what was lived outliv
   decide(0, both);
   const [metric, ...more] = workload.sized(both, both.spec.metrics as MetricSpec[]);
   expect([metric.name, metric.specs.length, more.length]).toEqual(["capacity", 2, 0]);
-  const reader = workload.reader(both, "store/shop");
-  expect(liveOf(loads, reader, metric)).toBeCloseTo((0.01 * 100 + 0.04 * 40) / 0.5, 1);
-  const past = await pastOf(loads, reader, metric, "14d");
+  const subject = workload.subject(both, "store/shop");
+  expect(liveOf(metricReader, subject, metric)).toBeCloseTo((0.01 * 100 + 0.04 * 40) / 0.5, 1);
+  const past = await pastOf(metricReader, subject, metric, "14d");
   if (past.kind !== "Known") throw new Error("unknown");
   expect(past.series.values[7]).toBeCloseTo((0.01 * reads(7) + 0.04 * writes(7)) / 0.5, 1);
 
@@ -143,5 +143,5 @@ test("several loads are one metric in pods, live and past; what was lived outliv
     lived.startMs + lived.values.length * lived.stepMs,
   );
   live.writes = Number.NaN;
-  expect(liveOf(loads, reader, metric)).toBeNaN();
+  expect(liveOf(metricReader, subject, metric)).toBeNaN();
 });

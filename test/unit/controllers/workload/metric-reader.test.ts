@@ -91,36 +91,42 @@ describe("live values", () => {
   test("of any number of workloads are one request a source, and a fault is its own workload's", async () => {
     cache.set(sourceOf("main", { ...trusting, url: stub.url }));
     answer = numbers;
-    const loads = loadsOf();
-    const readers = Array.from({ length: 60 }, (_, i) => readerOf(`w${i}`, { metrics: [queryOf(`v(${i})`)] }));
-    for (const reader of readers) loads.follow(reader);
-    await loads.round();
+    const metricReader = loadsOf();
+    const subjects = Array.from({ length: 60 }, (_, i) => readerOf(`w${i}`, { metrics: [queryOf(`v(${i})`)] }));
+    for (const subject of subjects) metricReader.follow(subject);
+    await metricReader.round();
     expect(stub.requests).toHaveLength(1);
-    for (const [i, reader] of readers.entries())
-      expect(loads.now(reader, reader.metrics[0])).toEqual({ value: i, lagMs: 30_000 });
+    for (const [i, subject] of subjects.entries())
+      expect(metricReader.now(subject, subject.metrics[0])).toEqual({ value: i, lagMs: 30_000 });
 
     const bad = readerOf("bad", { metrics: [queryOf("bad(")] });
     const none = readerOf("none", { metrics: [queryOf("nothing")] });
     const unknown = readerOf("unknown", { metrics: [{ ...loadMetric, source: "other" }] });
-    for (const reader of [bad, none, unknown]) loads.follow(reader);
-    await loads.round();
-    expect(loads.now(bad, bad.metrics[0])).toMatchObject({ value: null, fault: { reason: "SourceRefused" } });
-    expect(loads.now(none, none.metrics[0])).toMatchObject({ value: null, fault: { reason: "NoMetrics" } });
-    expect(loads.now(unknown, unknown.metrics[0])).toMatchObject({ value: null, fault: { reason: "SourceNotFound" } });
-    expect(loads.now(readers[59], readers[59].metrics[0])).toEqual({ value: 59, lagMs: 30_000 });
+    for (const subject of [bad, none, unknown]) metricReader.follow(subject);
+    await metricReader.round();
+    expect(metricReader.now(bad, bad.metrics[0])).toMatchObject({ value: null, fault: { reason: "SourceRefused" } });
+    expect(metricReader.now(none, none.metrics[0])).toMatchObject({ value: null, fault: { reason: "NoMetrics" } });
+    expect(metricReader.now(unknown, unknown.metrics[0])).toMatchObject({
+      value: null,
+      fault: { reason: "SourceNotFound" },
+    });
+    expect(metricReader.now(subjects[59], subjects[59].metrics[0])).toEqual({ value: 59, lagMs: 30_000 });
   });
 
   test("of a source that is down are missing, never what they were", async () => {
     cache.set(sourceOf("main", { ...trusting, url: stub.url, timeout: "1s" }));
     answer = numbers;
-    const loads = loadsOf();
-    const reader = readerOf("web", { metrics: [queryOf("v(5)")] });
-    loads.follow(reader);
-    await loads.round();
-    expect(loads.now(reader, reader.metrics[0])?.value).toBe(5);
+    const metricReader = loadsOf();
+    const subject = readerOf("web", { metrics: [queryOf("v(5)")] });
+    metricReader.follow(subject);
+    await metricReader.round();
+    expect(metricReader.now(subject, subject.metrics[0])?.value).toBe(5);
     answer = () => 401;
-    await loads.round();
-    expect(loads.now(reader, reader.metrics[0])).toMatchObject({ value: null, fault: { reason: "SourceRefused" } });
+    await metricReader.round();
+    expect(metricReader.now(subject, subject.metrics[0])).toMatchObject({
+      value: null,
+      fault: { reason: "SourceRefused" },
+    });
   });
 
   test("that are zero when a source comes back are not believed at once", async () => {
@@ -131,14 +137,14 @@ describe("live values", () => {
         ? 400
         : { type: "vector", result: [{ metric, value: [(clockMs - 30_000) / 1000, /\d+/.exec(part)![0]] }] };
     metric = {};
-    const loads = loadsOf();
-    const reader = readerOf("web", { metrics: [queryOf("x")] });
-    loads.follow(reader);
+    const metricReader = loadsOf();
+    const subject = readerOf("web", { metrics: [queryOf("x")] });
+    metricReader.follow(subject);
     const next = async (answered: string) => {
       part = answered;
       clockMs += 15_000;
-      await loads.round();
-      return loads.now(reader, reader.metrics[0])!.value;
+      await metricReader.round();
+      return metricReader.now(subject, subject.metrics[0])!.value;
     };
     expect(await next("v(5)")).toBe(5);
     expect(await next("")).toBeNull();
@@ -159,21 +165,21 @@ describe("live values", () => {
         { metric: { pod: "stranger" }, value: [at, "100"] },
       ],
     });
-    const loads = loadsOf();
+    const metricReader = loadsOf();
     const pods = [recordOf("a", 600), recordOf("b", 600), recordOf("silent", 600), recordOf("starting", undefined)];
-    const reader = readerOf("web", { metrics: [cpuMetric], pods });
-    loads.follow(reader);
-    await loads.round();
+    const subject = readerOf("web", { metrics: [cpuMetric], pods });
+    metricReader.follow(subject);
+    await metricReader.round();
     expect(stub.requests[0].parameters.get("query")).toMatch(
       /^sum by \(pod\) \(rate\(container_cpu_usage_seconds_total\{.*namespace="store"/,
     );
-    expect(loads.now(reader, cpuMetric)?.value).toBe(9);
+    expect(metricReader.now(subject, cpuMetric)?.value).toBe(9);
   });
 
   test("without a source come from the metrics APIs, and become the history", async () => {
-    const loads = loadsOf();
-    const reader = readerOf("web", { metrics: [cpuMetric], pods: [recordOf("a", 600)] });
-    loads.follow(reader);
+    const metricReader = loadsOf();
+    const subject = readerOf("web", { metrics: [cpuMetric], pods: [recordOf("a", 600)] });
+    metricReader.follow(subject);
     for (let minute = 0; minute < 3; minute++) {
       podUsage = [
         {
@@ -183,35 +189,35 @@ describe("live values", () => {
           containers: [{ name: "main", usage: { cpu: `${minute + 1}` } }],
         },
       ];
-      await loads.round();
-      expect(loads.now(reader, cpuMetric)).toMatchObject({ value: minute + 1 });
+      await metricReader.round();
+      expect(metricReader.now(subject, cpuMetric)).toMatchObject({ value: minute + 1 });
       clockMs += 60_000;
     }
-    const past = await loads.past(reader, cpuMetric, "14d");
+    const past = await metricReader.past(subject, cpuMetric, "14d");
     expect(past.kind === "Known" && [...past.series.values]).toEqual([1, 2, 3]);
     // Another measure of the same workload, and the same measure of another workload, have their own.
     const memory = { ...cpuMetric, resource: { ...cpuMetric.resource!, name: "memory" } };
-    expect(await loads.past(reader, memory, "14d")).toMatchObject({
+    expect(await metricReader.past(subject, memory, "14d")).toMatchObject({
       kind: "Unknown",
       fault: { reason: "HistoryTooShort" },
     });
-    expect((await loads.past(readerOf("other"), cpuMetric, "14d")).kind).toBe("Unknown");
+    expect((await metricReader.past(readerOf("other"), cpuMetric, "14d")).kind).toBe("Unknown");
   });
 
   test("a new workload is told at once, and known as asked for after its first round", async () => {
     let told = 0;
-    const loads = loadsOf(() => told++);
-    const reader = readerOf("web");
-    loads.follow(reader);
-    loads.follow(reader);
+    const metricReader = loadsOf(() => told++);
+    const subject = readerOf("web");
+    metricReader.follow(subject);
+    metricReader.follow(subject);
     expect(told).toBe(1);
-    expect(loads.hasAsked(reader.key)).toBe(false);
-    await loads.round();
-    expect(loads.hasAsked(reader.key)).toBe(true);
-    loads.forget(reader.key);
-    await loads.round();
-    expect(loads.hasAsked(reader.key)).toBe(false);
-    expect(loads.now(reader, loadMetric)).toBeUndefined();
+    expect(metricReader.hasAsked(subject.key)).toBe(false);
+    await metricReader.round();
+    expect(metricReader.hasAsked(subject.key)).toBe(true);
+    metricReader.forget(subject.key);
+    await metricReader.round();
+    expect(metricReader.hasAsked(subject.key)).toBe(false);
+    expect(metricReader.now(subject, loadMetric)).toBeUndefined();
   });
 });
 
@@ -231,9 +237,9 @@ describe("history", () => {
     const readyAt = nowMs / 1000 - 1800;
     answer = (request) =>
       matrix(request, (at) => ({ old: 1, ...(at >= readyAt - 20 && { young: at < readyAt + 120 ? 50 : 1 }) }));
-    const loads = loadsOf();
+    const metricReader = loadsOf();
     const pods = [recordOf("young", 1800)]; // nothing is known of the old one: it counts
-    const past = await loads.past(readerOf("web", { metrics: [cpuMetric], pods }), cpuMetric, "1h");
+    const past = await metricReader.past(readerOf("web", { metrics: [cpuMetric], pods }), cpuMetric, "1h");
     if (past.kind !== "Known") throw new Error(past.fault.message);
     const values = [...past.series.values];
     expect(past.fault).toBeUndefined();
@@ -245,12 +251,12 @@ describe("history", () => {
   test("with the source down is what was known, and says why it is old", async () => {
     cache.set(sourceOf("main", { default: true, url: stub.url, tenancy: { rule: "None" } }));
     answer = (request) => matrix(request, () => ({ total: 7 }));
-    const loads = loadsOf();
-    const reader = readerOf("web", { metrics: [queryOf("x")] });
-    expect(await loads.past(reader, reader.metrics[0], "1h")).toMatchObject({ kind: "Known" });
+    const metricReader = loadsOf();
+    const subject = readerOf("web", { metrics: [queryOf("x")] });
+    expect(await metricReader.past(subject, subject.metrics[0], "1h")).toMatchObject({ kind: "Known" });
     answer = () => 401;
     clockMs += 300_000;
-    const past = await loads.past(reader, reader.metrics[0], "1h");
+    const past = await metricReader.past(subject, subject.metrics[0], "1h");
     expect(past).toMatchObject({
       kind: "Known",
       fault: { reason: "SourceRefused", message: expect.stringContaining("main") },
@@ -262,8 +268,8 @@ describe("history", () => {
     cache.set(sourceOf("main", { default: true, url: stub.url, tenancy: { rule: "None" } }));
     answer = (request) =>
       matrix(request, (at): Record<string, number> => (at < nowMs / 1000 - 1800 ? { total: 7 } : {}));
-    const reader = readerOf("web", { metrics: [queryOf("x")] });
-    expect(await loadsOf().past(reader, reader.metrics[0], "2h")).toMatchObject({
+    const subject = readerOf("web", { metrics: [queryOf("x")] });
+    expect(await loadsOf().past(subject, subject.metrics[0], "2h")).toMatchObject({
       kind: "Known",
       fault: { reason: "NoMetrics", message: expect.stringMatching(/no value for 30 minutes/) },
     });
@@ -272,8 +278,8 @@ describe("history", () => {
   test("that a source never had names the query", async () => {
     cache.set(sourceOf("main", { default: true, url: stub.url, tenancy: { rule: "None" } }));
     answer = () => ({ type: "matrix", result: [] });
-    const reader = readerOf("web", { metrics: [queryOf("nothing_here")] });
-    expect(await loadsOf().past(reader, reader.metrics[0], "2h")).toMatchObject({
+    const subject = readerOf("web", { metrics: [queryOf("nothing_here")] });
+    expect(await loadsOf().past(subject, subject.metrics[0], "2h")).toMatchObject({
       kind: "Unknown",
       fault: { reason: "NoMetrics", message: expect.stringContaining("nothing_here") },
     });

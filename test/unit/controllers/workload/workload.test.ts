@@ -156,7 +156,7 @@ describe("pods", () => {
     workload.pods.observe([podOf("a", 5000, { createdAgo: 5020 })], "app=web", nowMs);
     expect(decide(0, 50).lead).toEqual({ seconds: 35, source: "Measured", samples: 3 });
     expect(workload.pods.records.map(({ name }) => name).toSorted()).toEqual(["a", "gone"]);
-    expect(workload.reader(ihpa, "store/shop")).toMatchObject({ selector: "app=web", pods: [{}, {}] });
+    expect(workload.subject(ihpa, "store/shop")).toMatchObject({ selector: "app=web", pods: [{}, {}] });
   });
 
   test("what others know from before our first look is added, and our own look stays", () => {
