@@ -1,16 +1,14 @@
-export type Level = "debug" | "info" | "warn" | "error";
+import type { Log } from "./kube/log.ts";
 
-/** Single-line JSON logs: a constant message, values in fields. */
-export interface Log {
-  debug(message: string, fields?: object): void;
-  info(message: string, fields?: object): void;
-  warn(message: string, fields?: object): void;
-  error(message: string, fields?: object): void;
-}
+export type Level = keyof Log;
 
 const order: readonly Level[] = ["debug", "info", "warn", "error"];
 
-/** @param least levels below it are dropped */
+/**
+ * Logs as single-line JSON.
+ *
+ * @param least levels below it are dropped
+ */
 export function createLog(stream: NodeJS.WritableStream, least: Level = "info"): Log {
   const write =
     (level: Level) =>

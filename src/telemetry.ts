@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 
-export { createLog, type Level, type Log } from "./log.ts";
+export { createLog, type Level } from "./log.ts";
 
 /** The version in package.json. */
 export const version: string = JSON.parse(
