@@ -1,6 +1,6 @@
 import type { Cause } from "../../api/cause.ts";
+import { isOwnedBy, ownerName } from "../../api/owner-reference.ts";
 import type { IhpaInput } from "./ihpa-input.ts";
-import { isOwn } from "./managed-hpa.ts";
 
 /** What keeps an IHPA from acting, the worst first. */
 export function blockingCauseOf({
@@ -32,9 +32,9 @@ export function isRivalry({ reason }: Cause): boolean {
 /** Who else scales the target: what an IHPA in Auto can't act beside. */
 export function rivalryOf({ ihpa, hpas, profile }: Pick<IhpaInput, "ihpa" | "hpas" | "profile">): Cause | undefined {
   const target = `${ihpa.spec.scaleTargetRef.kind} ${ihpa.spec.scaleTargetRef.name}`;
-  const foreign = hpas.filter((hpa) => !isOwn(hpa, ihpa)).map(({ metadata }) => metadata.name);
+  const foreign = hpas.filter((hpa) => !isOwnedBy(hpa.metadata, ihpa)).map(({ metadata }) => metadata.name);
   // What an IHPA of this name owned before it was made anew is taken over: the garbage collector would delete it.
-  if (profile && !profile.metadata.ownerReferences?.some(({ kind }) => kind === ihpa.kind))
+  if (profile && ownerName(profile.metadata, ihpa.kind) === undefined)
     return {
       reason: "TargetOwnedByAnother",
       message: `ReplicaProfile ${profile.metadata.name} has the name of the one to be made, and is not this IHPA's; delete it, or give one of the two another name`,

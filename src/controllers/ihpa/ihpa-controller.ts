@@ -7,6 +7,7 @@ import type {
 } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { ReplicaProfile } from "../../api/kinds/replica-profile.ts";
 import { ihpaLabel } from "../../api/labels.ts";
+import { isOwnedBy } from "../../api/owner-reference.ts";
 import { rivalOf, validate } from "../../api/validation/validate.ts";
 import type { HistoryStore } from "../../collect/metrics-api/history-store.ts";
 import type { PodRecord } from "../../collect/pods/pod-windows.ts";
@@ -43,7 +44,7 @@ import type { Workloads } from "../workload/workload-memory.ts";
 import { blockingCauseOf } from "./blocking-cause.ts";
 import { IhpaEvents } from "./ihpa-events.ts";
 import type { IhpaInput } from "./ihpa-input.ts";
-import { type HorizontalPodAutoscaler, isOwn } from "./managed-hpa.ts";
+import type { HorizontalPodAutoscaler } from "./managed-hpa.ts";
 import { type Plan, planIhpa } from "./plan-ihpa.ts";
 import { publishedLoadForecast } from "./published-load-forecast.ts";
 
@@ -149,7 +150,7 @@ export class IhpaController {
       scale,
       problems: validate(ihpa),
       rival: rivalOf(ihpa, caches.ihpas.list(namespace))?.metadata.name,
-      hpas: caches.hpas.list(namespace).filter((hpa) => isTarget(hpa) || isOwn(hpa, ihpa)),
+      hpas: caches.hpas.list(namespace).filter((hpa) => isTarget(hpa) || isOwnedBy(hpa.metadata, ihpa)),
       profile: caches.profiles.get(keyOf(ihpa)),
       portraits: caches.portraits
         .list(namespace)
@@ -249,7 +250,8 @@ export class IhpaController {
   }
 
   async #carryOut({ ihpa, hpas, profile, portraits }: IhpaInput, plan: Plan): Promise<void> {
-    const own = <T extends KubeObject>(objects: readonly T[]) => objects.filter((object) => isOwn(object, ihpa));
+    const own = <T extends KubeObject>(objects: readonly T[]) =>
+      objects.filter((object) => isOwnedBy(object.metadata, ihpa));
     const wanted = (object: KubeObject | undefined) => (object ? [object] : []);
     if (plan.hpa !== "Keep") await this.#ensure(resources.horizontalPodAutoscalers, wanted(plan.hpa), own(hpas));
     if (plan.profile !== "Keep")
@@ -285,11 +287,8 @@ export class IhpaController {
     metrics.observe(keyOf(ihpa), decision);
     const isNew = transitions(ihpa.status?.conditions, plan.claims).length > 0 || saysMore(ihpa.status, plan.status);
     if (isNew || nowMs - (this.#writtenMs.get(key) ?? 0) >= renewMs) {
-      await applier.applyStatus(
-        resourceOf("IntelligentHorizontalPodAutoscaler"),
-        { ...ihpa, status: plan.status } as KubeObject,
-        { cached: cached as KubeObject, force: true },
-      );
+      const wanted = { ...ihpa, status: plan.status };
+      await applier.applyStatus(resourceOf(ihpa.kind), wanted, { cached, force: true });
       this.#writtenMs.set(key, nowMs);
       this.#written.note(ihpa, plan.status);
     }

@@ -1,5 +1,6 @@
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { ihpaLabel, managedHpaName, replicasMetric } from "../../api/labels.ts";
+import { isOwnedBy, ownerReferenceTo } from "../../api/owner-reference.ts";
 import type { KubeObject } from "../../kube/client/resource.ts";
 
 /** The part of autoscaling/v2 that we read. */
@@ -46,7 +47,7 @@ export function managedHpa(
   limits: { readonly minReplicas: number; readonly maxReplicas: number },
   exact: boolean,
 ): KubeObject & { spec: object } {
-  const { name, namespace, uid } = ihpa.metadata;
+  const { name, namespace } = ihpa.metadata;
   const { disabled: upDisabled } = ihpa.spec.behavior.scaleUp ?? {};
   const { disabled: downDisabled } = ihpa.spec.behavior.scaleDown ?? {};
   // A period of 15 s is the shortest round; the largest figures that the API takes never bind.
@@ -64,16 +65,7 @@ export function managedHpa(
       name: managedHpaName(name),
       namespace,
       labels: { [ihpaLabel]: name, "app.kubernetes.io/managed-by": "forescale" },
-      ownerReferences: [
-        {
-          apiVersion: ihpa.apiVersion,
-          kind: ihpa.kind,
-          name,
-          uid: uid!,
-          controller: true,
-          blockOwnerDeletion: true,
-        },
-      ],
+      ownerReferences: [ownerReferenceTo(ihpa)],
     },
     spec: {
       scaleTargetRef: ihpa.spec.scaleTargetRef,
@@ -94,16 +86,13 @@ export function follows(hpa: HorizontalPodAutoscaler, ihpa: string): boolean {
   );
 }
 
-/** Whether an IHPA owns an object. */
-export function isOwn(object: KubeObject, ihpa: IntelligentHorizontalPodAutoscaler): boolean {
-  return object.metadata.ownerReferences?.some(({ uid }) => uid === ihpa.metadata.uid) ?? false;
-}
-
 /** Of an IHPA's HPAs the one that acts on our number: our own, or the user's that follows it; undefined where none does. */
 export function actingHpa(
   ihpa: IntelligentHorizontalPodAutoscaler,
   hpas: readonly HorizontalPodAutoscaler[],
 ): HorizontalPodAutoscaler | undefined {
   if (ihpa.spec.scaleMode === "Preview" || ihpa.spec.hpa === "None") return undefined;
-  return hpas.find((hpa) => (ihpa.spec.hpa === "Managed" ? isOwn(hpa, ihpa) : follows(hpa, ihpa.metadata.name)));
+  return hpas.find((hpa) =>
+    ihpa.spec.hpa === "Managed" ? isOwnedBy(hpa.metadata, ihpa) : follows(hpa, ihpa.metadata.name),
+  );
 }

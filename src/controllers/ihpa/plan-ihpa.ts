@@ -7,6 +7,7 @@ import type {
 import type { ReplicaProfileSpecWritten } from "../../api/kinds/replica-profile.ts";
 import { apiVersion, type Kind } from "../../api/kinds.ts";
 import { ihpaLabel, portraitName, portraitTypeLabel } from "../../api/labels.ts";
+import { ownerReferenceTo } from "../../api/owner-reference.ts";
 import type { Decision } from "../../decide/decision.ts";
 import type { KubeObject } from "../../kube/client/resource.ts";
 import { stamp } from "../../kube/times.ts";
@@ -99,17 +100,8 @@ function child(
   kind: Kind,
   object: { metadata: KubeObject["metadata"]; spec: object },
 ): KubeObject {
-  const { apiVersion: ownerVersion, kind: ownerKind } = ihpa;
-  const { name, uid } = ihpa.metadata;
-  const owner = {
-    apiVersion: ownerVersion,
-    kind: ownerKind,
-    name,
-    uid: uid!,
-    controller: true,
-    blockOwnerDeletion: true,
-  };
-  return { apiVersion, kind, ...object, metadata: { ...object.metadata, ownerReferences: [owner] } } as KubeObject;
+  const metadata = { ...object.metadata, ownerReferences: [ownerReferenceTo(ihpa)] };
+  return { apiVersion, kind, ...object, metadata };
 }
 
 function statusOf(

@@ -1,7 +1,7 @@
 import type { MetricSource, MetricSourceStatus } from "../../api/kinds/metric-source.ts";
 import { CollectError } from "../../collect/collect-error.ts";
 import type { Applier } from "../../kube/client/apply.ts";
-import { type KubeObject, parseKey, resourceOf } from "../../kube/client/resource.ts";
+import { parseKey, resourceOf } from "../../kube/client/resource.ts";
 import type { EventRecorder } from "../../kube/loop/events.ts";
 import type { Next } from "../../kube/loop/work-queue.ts";
 import { stamp } from "../../kube/times.ts";
@@ -54,8 +54,9 @@ export class MetricSourceController {
         : before?.lastReachedTime && { lastReachedTime: before.lastReachedTime }),
       conditions: withClaims(before?.conditions, claims, object.metadata.generation, stamp(now())),
     };
-    await applier.applyStatus(resourceOf("MetricSource"), { ...object, status } as KubeObject, {
-      cached: object as KubeObject,
+    const wanted = { ...object, status };
+    await applier.applyStatus(resourceOf("MetricSource"), wanted, {
+      cached: object,
       force: true,
     });
     this.#writtenMs.set(key, now());

@@ -1,7 +1,7 @@
 import type { Cause } from "../../api/cause.ts";
 import type { HorizontalPortrait, HorizontalPortraitStatus } from "../../api/kinds/horizontal-portrait.ts";
 import type { Applier } from "../../kube/client/apply.ts";
-import { type KubeObject, resourceOf } from "../../kube/client/resource.ts";
+import { resourceOf } from "../../kube/client/resource.ts";
 import type { EventRecorder } from "../../kube/loop/events.ts";
 import { stamp } from "../../kube/times.ts";
 import { type Claim, transitions, withClaims } from "../status/set-condition.ts";
@@ -35,10 +35,8 @@ export class PortraitWriter {
       ...content,
       conditions: withClaims(before, claims, generation, stamp(now())),
     });
-    await applier.applyStatus(resourceOf("HorizontalPortrait"), { ...portrait, status } as KubeObject, {
-      cached: portrait as KubeObject,
-      force: true,
-    });
+    const wanted = { ...portrait, status };
+    await applier.applyStatus(resourceOf("HorizontalPortrait"), wanted, { cached: portrait, force: true });
     this.#written.note(portrait, status);
     for (const { type, status: holds, reason, message } of transitions(before, claims))
       events.record({

@@ -6,7 +6,7 @@ import { matches, parseSelector, type Selector } from "../../api/values/label-se
 import type { ScalingConstraints } from "../../decide/decision.ts";
 import type { Applier } from "../../kube/client/apply.ts";
 import { isKubeError } from "../../kube/client/kube-error.ts";
-import { formatKey, type KubeObject, keyOf, parseKey, resourceOf } from "../../kube/client/resource.ts";
+import { formatKey, keyOf, parseKey, resourceOf } from "../../kube/client/resource.ts";
 import type { Scale, Scales } from "../../kube/client/scale.ts";
 import type { EventRecorder } from "../../kube/loop/events.ts";
 import type { Fence } from "../../kube/loop/leader-election.ts";
@@ -218,8 +218,9 @@ export class ReplicaProfileController {
         });
     const isNew = changed.length > 0 || before?.observedGeneration !== status.observedGeneration;
     if (!isNew && now() - (this.#writtenMs.get(key) ?? 0) < renewMs) return;
-    await applier.applyStatus(resourceOf("ReplicaProfile"), { ...profile, status } as KubeObject, {
-      cached: profile as KubeObject,
+    const wanted = { ...profile, status };
+    await applier.applyStatus(resourceOf("ReplicaProfile"), wanted, {
+      cached: profile,
       force: true,
     });
     this.#writtenMs.set(key, now());

@@ -1,6 +1,7 @@
 import type { HorizontalPortrait } from "../../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { ihpaLabel } from "../../api/labels.ts";
+import { ownerName } from "../../api/owner-reference.ts";
 import type { Clock } from "../../kube/loop/clock.ts";
 import { agingMs, type ReadSchedule, type ScheduleNow, type ServedInputs } from "./served-number.ts";
 
@@ -181,8 +182,7 @@ export class MemorySnapshot implements Snapshot {
 
 /** The IHPA that a portrait belongs to. */
 function ownerOf({ metadata }: HorizontalPortrait): string | undefined {
-  const owner = metadata.ownerReferences?.find(({ kind }) => kind === "IntelligentHorizontalPodAutoscaler");
-  return owner?.name ?? metadata.labels?.[ihpaLabel];
+  return ownerName(metadata, "IntelligentHorizontalPodAutoscaler") ?? metadata.labels?.[ihpaLabel];
 }
 
 /** Versions of one group name the same workload. */
