@@ -1,8 +1,9 @@
 import { area, curve, place } from "../../src/backtest/report/axes.ts";
 import { markup } from "../../src/backtest/report/markup.ts";
 import { rollForecasts } from "../../src/backtest/rolling-forecasts.ts";
-import { bucketsOf } from "../../src/forecast/experts/combination.ts";
-import { type Forecast, forecast } from "../../src/forecast/forecast.ts";
+import { forecast } from "../../src/forecast/experts/expert-forecast.ts";
+import type { Forecast } from "../../src/forecast/forecast.ts";
+import { bucketsOf } from "../../src/forecast/quantiles/lead-buckets.ts";
 import { before, between, dayMs, departuresEvery, hourMs } from "./departures.ts";
 import { type Colour, fill, legend, percent, picture, plot, round, stroke, times } from "./picture.ts";
 
@@ -161,8 +162,8 @@ const expertColours: readonly Colour[] = [
 /** What each expert counted, by how far ahead. */
 export function forecastExperts(): string {
   const { weights } = made();
-  if (weights === undefined || !("experts" in weights)) throw new Error("nothing was replayed");
-  const { experts, horizon, stepMs, replays } = weights;
+  if (weights === undefined || !("experts" in weights)) throw new Error("there was no backtest");
+  const { experts, horizon, stepMs, origins } = weights;
   const stepsPerHour = hourMs / stepMs;
   const buckets = bucketsOf(horizon, stepsPerHour);
   const mean = (k: number) => weights.weights.reduce((sum, row) => sum + row[k], 0);
@@ -171,7 +172,7 @@ export function forecastExperts(): string {
   return picture(
     `What each expert counts, by how far ahead: the forecast of 13 June, 04:00`,
     [
-      `Weights from ${replays} replays of the last week: (loss ÷ least loss)^−4 of the pinball loss, times what is thought of an expert beforehand.`,
+      `Weights from a backtest at ${origins} origins of the last week: (loss ÷ least loss)^−4 of the pinball loss, times the expert's prior weight.`,
     ],
     [
       legend(order.map((k, rank) => ({ text: experts[k], colour: colour(rank), kind: "block" }))),

@@ -8,7 +8,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { fitNhpp, type NhppLearned } from "../../src/forecast/nhpp/nhpp-model.ts";
+import type { NhppLearned } from "../../src/forecast/learned-weights.ts";
+import { fitNhpp } from "../../src/forecast/nhpp/nhpp-model.ts";
 import { type ArrivalRates, drawUnitArrivals, type UnitArrivals } from "./arrivals.ts";
 import { planCreations } from "./creation-plan.ts";
 import type { PlanProblem } from "./creation-time.ts";

@@ -1,5 +1,5 @@
 import { quantileOfSorted } from "../series/statistics/robust-statistics.ts";
-import { type FitScore, faultOfFit, firstHeldBack, percent, scoreOf } from "./held-back.ts";
+import { type FitScore, faultOfFit, firstHeldBack, percent, scoreOf } from "./holdout.ts";
 import {
   busyForObjective,
   fitOneQueue,

@@ -1,11 +1,12 @@
 import { describeQuality, examine } from "./data/data-quality.ts";
-import { withoutWildValues } from "./data/wild-values.ts";
-import { decompositionForecast } from "./decomposition/decomposition.ts";
-import { type ForecastOutcome, type ForecastRequest, forecast } from "./forecast.ts";
+import { withoutOutliers } from "./data/outliers.ts";
+import { decompositionForecast } from "./decomposition/decomposition-forecast.ts";
+import { forecast } from "./experts/expert-forecast.ts";
+import type { ForecastOutcome, ForecastRequest } from "./forecast.ts";
 import { nhppForecast } from "./nhpp/nhpp-forecast.ts";
 import { detectPeriods } from "./periods/robust-period.ts";
-import { proactiveForecast } from "./proactive/proactive.ts";
-import { sntsfForecast } from "./sntsf/sntsf.ts";
+import { proactiveForecast } from "./proactive/proactive-forecast.ts";
+import { sntsfForecast } from "./sntsf/sntsf-forecast.ts";
 
 /** Every forecaster that a portrait can name. `Forecast` weighs experts by their own past; the others are published algorithms. */
 const forecasters: Readonly<Record<string, (request: ForecastRequest) => ForecastOutcome>> = {
@@ -38,7 +39,7 @@ export function forecastByName(request: ForecastRequest): ForecastOutcome {
   const { series } = request;
   const outcome = forecaster({
     ...request,
-    series: { ...series, values: withoutWildValues(series.values, series.stepMs).values },
+    series: { ...series, values: withoutOutliers(series.values, series.stepMs).values },
   });
   if (outcome.kind !== "Forecast") return outcome;
   const odd = describeQuality(examine(series));

@@ -5,6 +5,18 @@ export function presentShare(values: Float64Array): number {
   return values.length === 0 ? 0 : present / values.length;
 }
 
+/** Mean of the samples that are present; 0 where there are none. */
+export function presentMean(values: Float64Array): number {
+  let sum = 0;
+  let count = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isNaN(values[i])) continue;
+    sum += values[i];
+    count++;
+  }
+  return count > 0 ? sum / count : 0;
+}
+
 /**
  * Fills gaps by a straight line between their neighbours, and the ends by the nearest sample.
  *

@@ -1,5 +1,6 @@
 import { departures } from "../../scripts/figures/departures.ts";
-import { type Forecast, forecast } from "../../src/forecast/forecast.ts";
+import { forecast } from "../../src/forecast/experts/expert-forecast.ts";
+import type { Forecast } from "../../src/forecast/forecast.ts";
 import { interpolate } from "../../src/series/gaps.ts";
 import { resample } from "../../src/series/resample.ts";
 import type { Series } from "../../src/series/series.ts";

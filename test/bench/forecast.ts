@@ -1,4 +1,5 @@
-import { type Forecast, type ForecastRequest, forecast } from "../../src/forecast/forecast.ts";
+import { forecast } from "../../src/forecast/experts/expert-forecast.ts";
+import type { Forecast, ForecastRequest } from "../../src/forecast/forecast.ts";
 import { dailyLoad, requestOf } from "../unit/forecast/synthetic.ts";
 
 /** How much processor time forecasts of one kind took. */

@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { forward, layoutOf, workspaceFor } from "../../src/forecast/sntsf/sntsf-network.ts";
+import { createWorkspace, forward, layoutOf } from "../../src/forecast/sntsf/sntsf-network.ts";
 
 interface Row {
   readonly x: readonly number[];
@@ -31,7 +31,7 @@ test("the network's answers are those of the table", () => {
     first: Int32Array.from(table.flatMap(({ first }) => first)),
     last: Int32Array.from(table.flatMap(({ last }) => last)),
   };
-  const out = forward(layout, parameters, batch, workspaceFor(layout, table.length));
+  const out = forward(layout, parameters, batch, createWorkspace(layout, table.length));
   expect(table.length).toBe(3);
   table.forEach((row, w) => {
     row.out.forEach((v, j) => {

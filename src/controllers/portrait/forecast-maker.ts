@@ -3,7 +3,8 @@ import type { Cause } from "../../api/cause.ts";
 import { algorithmOf, type HorizontalPortrait } from "../../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { parseDuration } from "../../api/values/duration.ts";
-import type { Forecast, KeptWeights } from "../../forecast/forecast.ts";
+import type { Forecast } from "../../forecast/forecast.ts";
+import type { LearnedWeights } from "../../forecast/learned-weights.ts";
 import type { ForecastPool } from "../../forecast/workers/worker-pool.ts";
 import { formatKey, keyOf } from "../../kube/client/resource.ts";
 import { overLead } from "../../portrait/arrivals-over-lead.ts";
@@ -33,7 +34,7 @@ const weightsKeptMs = 6 * 3_600_000;
 /** Makes forecasts of a workload's loads from their history, on worker threads. */
 export class ForecastMaker {
   readonly #options: ForecastMakerOptions;
-  readonly #weights = new Map<string, { weights: KeptWeights; atMs: number }>();
+  readonly #weights = new Map<string, { weights: LearnedWeights; atMs: number }>();
 
   constructor(options: ForecastMakerOptions) {
     this.#options = options;

@@ -1,7 +1,8 @@
 import type { Series } from "../../series/series.ts";
-import { gridLevels, medianIndex, root, unrootInPlace } from "../experts/past.ts";
-import type { RecentShift } from "../experts/recent-shift.ts";
-import { withoutWildValues } from "./wild-values.ts";
+import { signedRoots, signedSquaresInPlace } from "../../series/transforms/square-root.ts";
+import { gridLevels, medianIndex } from "../quantiles/quantile-grid.ts";
+import { withoutOutliers } from "./outliers.ts";
+import type { RecentLevelShift } from "./recent-level-shift.ts";
 
 /** What is odd about a history: all that a forecast from it should be read with. */
 export interface DataQuality {
@@ -76,7 +77,7 @@ export function examine({ values, stepMs }: Series): DataQuality {
     ...(isCounter && { resets }),
   };
   const counted = hasStrayNegatives(quality) ? values.map((value) => (value < 0 ? Number.NaN : value)) : values;
-  return { ...quality, wild: withoutWildValues(counted, stepMs).wild };
+  return { ...quality, wild: withoutOutliers(counted, stepMs).wild };
 }
 
 /** Whether the negative samples are so few that they are faults, not load. */
@@ -97,7 +98,7 @@ const beforeShift = 0.5;
  * @param values NaN where missing, the last one present
  * @returns above 0, at most 1
  */
-export function evidenceOf(values: Float64Array, stepMs: number, shift?: RecentShift): number {
+export function evidenceOf(values: Float64Array, stepMs: number, shift?: RecentLevelShift): number {
   const perDay = dayMs / stepMs;
   if (values.length < perDay) return 1;
   const keep = fading ** (1 / perDay);
@@ -134,10 +135,10 @@ export function isSparse({ samples, steps, stepMs }: DataQuality): boolean {
  * @param values the history, NaN where missing
  */
 export function widenForSparse(quantiles: Float64Array, leads: number, values: Float64Array): Float64Array {
-  const known = root(values).filter(Number.isFinite);
+  const known = signedRoots(values).filter(Number.isFinite);
   const typical = known.reduce((sum, value) => sum + Math.abs(value), 0) / Math.max(1, known.length);
   const unseen = unseenSpread * typical * Math.sqrt(Math.max(0, 1 - known.length / tellingSamples));
-  const out = root(quantiles);
+  const out = signedRoots(quantiles);
   for (let l = 0; l < leads; l++) {
     const median = out[medianIndex * leads + l];
     for (let q = 0; q < gridLevels.length; q++) {
@@ -146,11 +147,11 @@ export function widenForSparse(quantiles: Float64Array, leads: number, values: F
       out[q * leads + l] = median + Math.sign(normal) * Math.hypot(apart, unseen * normal);
     }
   }
-  return unrootInPlace(out);
+  return signedSquaresInPlace(out);
 }
 
 /** What is told of a change of level: when, and by how much in the series' own unit. */
-export interface KnownShift {
+export interface ReportedLevelShift {
   readonly agoMs: number;
   readonly factor: number;
   readonly offset: number;
@@ -162,7 +163,7 @@ export interface KnownShift {
  * @param growth steady growth a day, as the difference of logarithms; 0 for none
  * @returns empty where there is nothing to say
  */
-export function describeQuality(quality: DataQuality, shift?: KnownShift, growth = 0): string {
+export function describeQuality(quality: DataQuality, shift?: ReportedLevelShift, growth = 0): string {
   const { steps, stepMs, missingShare, longestGap, sinceGap, silent, negatives, wild, isConstant, resets } = quality;
   const words: string[] = [];
   if (steps * stepMs < 2 * dayMs) words.push(`only ${describeSpan(steps * stepMs)} of it`);

@@ -1,7 +1,8 @@
 import { binMeans } from "../../series/resample.ts";
 import type { Series } from "../../series/series.ts";
 import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
-import { gridLevels, medianIndex, root, unrootInPlace } from "../experts/past.ts";
+import { signedRoots, signedSquaresInPlace } from "../../series/transforms/square-root.ts";
+import { gridLevels, medianIndex } from "../quantiles/quantile-grid.ts";
 
 /** The finest step that is worth a forecast of its own, and the most steps of history that pay for their time. */
 const finestStepMs = 60_000;
@@ -56,7 +57,7 @@ export function toFine(
   const { fineSteps } = working;
   if (fineSteps === 1) return quantiles;
   const scatter = scatterWithin(series.values, fineSteps);
-  const rooted = root(quantiles);
+  const rooted = signedRoots(quantiles);
   const out = new Float64Array(gridLevels.length * horizon);
   for (let q = 0; q < gridLevels.length; q++) {
     for (let step = 0; step < horizon; step++) {
@@ -66,14 +67,14 @@ export function toFine(
       out[q * horizon + step] = median + Math.sign(q - medianIndex) * Math.hypot(apart, scatter[q]);
     }
   }
-  return unrootInPlace(out);
+  return signedSquaresInPlace(out);
 }
 
 /** Quantiles, on the grid levels, of √sample − √mean of its working step. */
 function scatterWithin(values: Float64Array, fineSteps: number): Float64Array {
   const skipped = values.length % fineSteps;
-  const fine = root(values.subarray(skipped));
-  const coarse = root(binMeans(values.subarray(skipped), fineSteps, 0));
+  const fine = signedRoots(values.subarray(skipped));
+  const coarse = signedRoots(binMeans(values.subarray(skipped), fineSteps, 0));
   const deviations = fine.map((value, i) => value - coarse[Math.floor(i / fineSteps)]).filter(Number.isFinite);
   const out = new Float64Array(gridLevels.length);
   weightedQuantiles(deviations, new Float64Array(deviations.length).fill(1), deviations.length, gridLevels, out, 0, 1);

@@ -1,5 +1,5 @@
 import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
-import { carryTrend } from "./robust-trend.ts";
+import { extrapolateTrend } from "./robust-trend.ts";
 import { differenceTrend } from "./seasonal-difference-trend.ts";
 
 /**
@@ -286,7 +286,7 @@ function assemble(
     seasons,
     remainder: without(values, [trend, ...seasons]),
     predict(horizon, damping = 0.98) {
-      const ahead = carryTrend(trend, horizon, damping);
+      const ahead = extrapolateTrend(trend, horizon, damping);
       seasons.forEach((season, i) => {
         for (let j = 0; j < horizon; j++) ahead[j] += seasonAhead(season, periods[i], j);
       });

@@ -66,7 +66,7 @@ function fitTrend(values: Float64Array, options: RobustTrendOptions): FittedTren
   return {
     trend,
     remainder: values.map((v, t) => v - trend[t]),
-    predict: (horizon, damping = 0.98) => carryTrend(trend, horizon, damping),
+    predict: (horizon, damping = 0.98) => extrapolateTrend(trend, horizon, damping),
   };
 }
 
@@ -146,7 +146,7 @@ function solveTrend(
  * @param damping φ in (0, 1): the share of the slope that is left a step later
  * @param memory steps that the slope looks back over
  */
-export function carryTrend(trend: Float64Array, horizon: number, damping = 0.98, memory = 24): Float64Array {
+export function extrapolateTrend(trend: Float64Array, horizon: number, damping = 0.98, memory = 24): Float64Array {
   const n = trend.length;
   const back = Math.min(memory, n - 1);
   let slope = back > 0 ? (trend[n - 1] - trend[n - 1 - back]) / back : 0;

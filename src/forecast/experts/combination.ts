@@ -1,34 +1,20 @@
-import { type Expert, gridLevels, medianIndex } from "./past.ts";
+import { type Bucket, logCenters } from "../quantiles/lead-buckets.ts";
+import { gridLevels, medianIndex } from "../quantiles/quantile-grid.ts";
+import type { Expert } from "./expert.ts";
 
 /** Experts' quantiles for the same leads: one `[level · leads + lead]` array for each, `undefined` where one had no answer. */
-export type Opinions = readonly (Float64Array | undefined)[];
+export type ExpertQuantiles = readonly (Float64Array | undefined)[];
 
 /** What an expert said about a past moment, and what came. */
-export interface Replay {
+export interface BacktestOrigin {
   readonly leads: Int32Array;
   /** The value that came at each lead, NaN where missing. */
   readonly actual: Float64Array;
-  readonly opinions: Opinions;
-}
-
-/** Leads that are weighed together: `from` ≤ lead < `to`, in steps. */
-export interface Bucket {
-  readonly from: number;
-  readonly to: number;
+  readonly quantiles: ExpertQuantiles;
 }
 
 /** A loss a tenth smaller counts half as much again: 0.9^−4. */
 const sharpness = 4;
-
-/** Hours at which what is best changes: the level of now, the course of the morning, the shape of the day, other days. */
-const edgesHours = [0, 1, 3, 8, 24, 72, Number.POSITIVE_INFINITY];
-
-export function bucketsOf(horizon: number, stepsPerHour: number): Bucket[] {
-  const edges = edgesHours.map((hours, e) =>
-    e === 0 ? 0 : Math.min(horizon, Math.max(1, Math.round(hours * stepsPerHour))),
-  );
-  return edges.slice(1).flatMap((to, e) => (to > edges[e] ? [{ from: edges[e], to }] : []));
-}
 
 /**
  * Weights of the experts in each bucket from their mean pinball loss over the levels 0.1 … 0.9 in the replays:
@@ -37,19 +23,19 @@ export function bucketsOf(horizon: number, stepsPerHour: number): Bucket[] {
  * @returns `[bucket][expert]`, or undefined where no replay has a value
  */
 export function weighExperts(
-  replays: readonly Replay[],
+  backtest: readonly BacktestOrigin[],
   experts: readonly Expert[],
   buckets: readonly Bucket[],
 ): number[][] | undefined {
   const losses = buckets.map(() => new Float64Array(experts.length));
   const counts = new Float64Array(buckets.length);
-  for (const replay of replays) {
-    for (let l = 0; l < replay.leads.length; l++) {
-      if (Number.isNaN(replay.actual[l])) continue;
-      const b = buckets.findIndex(({ from, to }) => replay.leads[l] >= from && replay.leads[l] < to);
+  for (const origin of backtest) {
+    for (let l = 0; l < origin.leads.length; l++) {
+      if (Number.isNaN(origin.actual[l])) continue;
+      const b = buckets.findIndex(({ from, to }) => origin.leads[l] >= from && origin.leads[l] < to);
       if (b < 0) continue;
       counts[b]++;
-      for (let x = 0; x < experts.length; x++) losses[b][x] += pinball(replay, x, l);
+      for (let x = 0; x < experts.length; x++) losses[b][x] += pinball(origin, x, l);
     }
   }
   const all = counts.reduce((sum, count) => sum + count, 0);
@@ -74,12 +60,12 @@ const scoredFrom = gridLevels.indexOf(0.1);
 const scoredTo = gridLevels.indexOf(0.9);
 
 /** Mean pinball loss over 0.1 … 0.9; an expert without an answer loses infinitely. */
-function pinball({ actual, leads, opinions }: Replay, expert: number, l: number): number {
-  const quantiles = opinions[expert];
-  if (quantiles === undefined) return Number.POSITIVE_INFINITY;
+function pinball({ actual, leads, quantiles }: BacktestOrigin, expert: number, l: number): number {
+  const own = quantiles[expert];
+  if (own === undefined) return Number.POSITIVE_INFINITY;
   let sum = 0;
   for (let q = scoredFrom; q <= scoredTo; q++) {
-    const error = actual[l] - quantiles[q * leads.length + l];
+    const error = actual[l] - own[q * leads.length + l];
     sum += error >= 0 ? gridLevels[q] * error : (gridLevels[q] - 1) * error;
   }
   return sum / (scoredTo - scoredFrom + 1);
@@ -93,23 +79,23 @@ function pinball({ actual, leads, opinions }: Replay, expert: number, l: number)
  * @returns `[level · leads + lead]`, ascending over the levels
  */
 export function combine(
-  opinions: Opinions,
+  quantiles: ExpertQuantiles,
   leads: Int32Array,
   buckets: readonly Bucket[],
   weights: readonly (readonly number[])[],
 ): Float64Array {
   const many = leads.length;
-  const present = opinions.flatMap((quantiles, x) => (quantiles === undefined ? [] : [x]));
-  const centres = buckets.map(({ from, to }) => Math.log((from + to) / 2));
+  const present = quantiles.flatMap((own, x) => (own === undefined ? [] : [x]));
+  const centers = logCenters(buckets);
   const at = new Float64Array(present.length);
   const values = new Float64Array(present.length);
   const shares = new Float64Array(present.length);
   const out = new Float64Array(gridLevels.length * many);
   for (let l = 0, b = 0; l < many; l++) {
     const lead = Math.log(leads[l] + 0.5);
-    while (b + 1 < buckets.length && centres[b + 1] <= lead) b++;
+    while (b + 1 < buckets.length && centers[b + 1] <= lead) b++;
     const next = Math.min(b + 1, buckets.length - 1);
-    const part = next > b ? Math.max(0, (lead - centres[b]) / (centres[next] - centres[b])) : 0;
+    const part = next > b ? Math.max(0, (lead - centers[b]) / (centers[next] - centers[b])) : 0;
     let total = 0;
     for (let p = 0; p < present.length; p++) {
       at[p] = (1 - part) * weights[b][present[p]] + part * weights[next][present[p]];
@@ -121,7 +107,7 @@ export function combine(
     }
     for (let q = 0; q < gridLevels.length; q++) {
       for (let p = 0; p < present.length; p++) {
-        values[p] = opinions[present[p]]![q * many + l];
+        values[p] = quantiles[present[p]]![q * many + l];
         shares[p] = at[p];
       }
       out[q * many + l] = weightedMedian(values, shares, total);
@@ -181,9 +167,9 @@ const upperIndex = gridLevels.indexOf(0.9);
  *
  * @param combined the combined quantiles of each replay
  */
-export function upperStretch(replays: readonly Replay[], combined: readonly Float64Array[]): number {
+export function upperStretch(backtest: readonly BacktestOrigin[], combined: readonly Float64Array[]): number {
   const ratios: number[] = [];
-  replays.forEach(({ leads, actual }, r) => {
+  backtest.forEach(({ leads, actual }, r) => {
     const many = leads.length;
     const median = combined[r].subarray(medianIndex * many, (medianIndex + 1) * many);
     const upper = combined[r].subarray(upperIndex * many, (upperIndex + 1) * many);

@@ -1,6 +1,7 @@
 import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
+import { gridLevels } from "../quantiles/quantile-grid.ts";
 import { powers } from "./day-profile.ts";
-import { gridLevels, type Past, stepsIn } from "./past.ts";
+import { type ExpertInput, stepsIn } from "./expert.ts";
 
 /** What is sampled from earlier days, and where the samples are put. */
 export interface DaySampling {
@@ -22,7 +23,7 @@ export interface DaySampling {
 }
 
 /** Weighted quantiles of the samples within ± 30 minutes of the same local time on each earlier day. */
-export function quantilesOfDays(past: Past, sampling: DaySampling): Float64Array {
+export function quantilesOfDays(past: ExpertInput, sampling: DaySampling): Float64Array {
   const { residual, base, fallback, levels, shares, from, days } = sampling;
   const { leads, dayLags } = past;
   const { dayOfWeek, offsetSteps } = past.calendar;

@@ -1,20 +1,19 @@
-import type { ForecastWeights } from "./quantile-experts.ts";
+import type { ExpertWeights } from "../learned-weights.ts";
 
-/** An expert below this share in every bucket of leads is not worth a word. */
-const worthAWord = 0.1;
+/** An expert below this weight in every bucket of leads is not named. */
+const leastNamed = 0.1;
 
 /**
- * A sentence on what made a forecast: the experts by the share that they had, first those that counted most, or why none
- * could be told from another.
+ * A sentence on how a forecast was made: the experts with their mean weights, largest first, or why all weights are equal.
  */
-export function describeWeights({ experts, weights, replays }: ForecastWeights): string {
-  if (replays === 0) return `equal weights, wide bands (history too short to replay): ${experts.join(", ")}`;
+export function describeWeights({ experts, weights, origins }: ExpertWeights): string {
+  if (origins === 0) return `equal weights, wide intervals (history too short for a backtest): ${experts.join(", ")}`;
   const shares = experts.map((name, x) => ({
     name,
     mean: weights.reduce((sum, bucket) => sum + bucket[x], 0) / weights.length,
     most: Math.max(...weights.map((bucket) => bucket[x])),
   }));
-  const counted = shares.filter(({ most }) => most >= worthAWord).toSorted((a, b) => b.mean - a.mean);
+  const counted = shares.filter(({ most }) => most >= leastNamed).toSorted((a, b) => b.mean - a.mean);
   const words = counted.map(({ name, mean }) => `${name} ${Math.round(100 * mean)} %`).join(", ");
-  return `quantile experts weighed by ${replays} replays: ${words}`;
+  return `quantile experts weighted by a backtest from ${origins} origins: ${words}`;
 }

@@ -1,7 +1,10 @@
+import { presentMean } from "../../series/gaps.ts";
 import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
+import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
+import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { type ExpertInput, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
-import { gridLevels, type Past, presentMean, stepsIn, unrootInPlace } from "./past.ts";
-import { addLevels, fitOf } from "./profile-and-level.ts";
+import { addLevels, fitOf } from "./profile-experts.ts";
 
 /** A day farther back counts this much less. */
 const fading = 0.7;
@@ -10,7 +13,7 @@ const fading = 0.7;
  * What followed every past moment, whatever the hour: the level that lasts plus past residuals at the same lead, those that
  * started from a level like that of now counting most.
  */
-export function recentResiduals(past: Past): Float64Array {
+export function recentResiduals(past: ExpertInput): Float64Array {
   const { leads, stepsPerDay } = past;
   const n = past.rooted.length;
   const mean = presentMean(past.rooted);
@@ -41,7 +44,7 @@ export function recentResiduals(past: Past): Float64Array {
     if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
       for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
   }
-  return unrootInPlace(out);
+  return signedSquaresInPlace(out);
 }
 
 /** How much each past moment has to say about now: fading with age, and less where its level differs. */

@@ -1,8 +1,10 @@
 import { endMs } from "../../series/series.ts";
 import { countQuantile, smoothCountQuantile } from "../../series/statistics/count-distribution.ts";
+import { coverageFrom } from "../coverage.ts";
 import type { Forecast, ForecastArrivals, ForecastOutcome, ForecastRequest } from "../forecast.ts";
+import type { NhppWeights } from "../learned-weights.ts";
 import { type ArrivalHistory, readyHistory } from "./nhpp-history.ts";
-import { dispersionsOf, fitNhpp, type NhppLearned, type NhppModel, type NhppOptions } from "./nhpp-model.ts";
+import { dispersionsOf, fitNhpp, type NhppModel, type NhppOptions } from "./nhpp-model.ts";
 
 /** Fewer samples than this show no intensity. */
 const fewestSamples = 24;
@@ -18,13 +20,6 @@ const largestDispersion = 100;
 const newHours = 48;
 /** What was learned is true for so long. */
 const learnedForMs = 86_400_000;
-
-/** What an NHPP forecast keeps for the next one, as plain data. */
-export interface NhppKept extends NhppLearned {
-  /** End of the history that it was learned from. */
-  readonly learnedMs: number;
-  readonly coverage: Forecast["coverage"];
-}
 
 /**
  * Forecast of a load that is arrivals: the quantiles of the counts that a periodic Poisson intensity makes, negative binomial
@@ -99,7 +94,7 @@ function inGroups({ arrivals, rates, noise }: NhppModel, dispersions: Float64Arr
 }
 
 /** What an earlier forecast learned, while it is true. */
-function keptOf({ weights, series }: ForecastRequest): NhppKept | undefined {
+function keptOf({ weights, series }: ForecastRequest): NhppWeights | undefined {
   if (weights === undefined || !("lags" in weights)) return undefined;
   const ageMs = endMs(series) - weights.learnedMs;
   return ageMs >= 0 && ageMs <= learnedForMs ? weights : undefined;
@@ -143,5 +138,5 @@ function coverageOf(
       }
     }
   }
-  return samples === 0 ? [] : levels.map((level, k) => ({ level, observed: atOrBelow[k] / samples, samples }));
+  return coverageFrom(levels, atOrBelow, samples);
 }

@@ -1,10 +1,11 @@
 import type { Series } from "../../series/series.ts";
 import { countDispersion } from "../../series/statistics/count-dispersion.ts";
+import type { NhppExtrapolation, NhppLearned } from "../learned-weights.ts";
 import { findPeriods } from "../periods/find-periods.ts";
-import { carryAhead, learnPersistence, type Origin, type Persistence } from "./nhpp-ahead.ts";
 import { type Arrivals, type Binned, binArrivals, readArrivals } from "./nhpp-arrivals.ts";
+import { extrapolateRates, learnExtrapolation, type Origin } from "./nhpp-extrapolation.ts";
 import { fitIntensity, type Intensity } from "./nhpp-intensity.ts";
-import { type ChangeOfLevel, lastChangeOfLevel } from "./nhpp-level.ts";
+import { type ArrivalLevelShift, lastLevelShift } from "./nhpp-level-shift.ts";
 import { chooseSmoothing } from "./nhpp-smoothing.ts";
 
 /**
@@ -33,7 +34,7 @@ export interface NhppModel {
   /** Variance ÷ mean of neighbouring counts: how many arrivals come at once, as it seems; 1 where that is not clear. */
   readonly noise: number;
   /** A change of level that was taken out of it. */
-  readonly change?: ChangeOfLevel;
+  readonly change?: ArrivalLevelShift;
   /** Periods used, in steps. */
   readonly periods: readonly number[];
   readonly learned: NhppLearned;
@@ -43,17 +44,6 @@ export interface NhppModel {
   readonly replayed: number;
   /** What followed each replayed origin; none where nothing was replayed. */
   readonly replays: readonly NhppReplay[];
-}
-
-/** What replays and trials taught: true for a day or so, as long as the periods stay. */
-export interface NhppLearned {
-  readonly lags: readonly number[];
-  readonly stepsPerBin: number;
-  readonly smoothness: number;
-  readonly periodicity: number;
-  readonly carrying: Persistence;
-  /** How much more than Poisson's the counts scatter, for each bucket of leads. */
-  readonly dispersions: readonly number[];
 }
 
 /** Arrivals that followed an origin, step by step, beside what was expected. */
@@ -96,7 +86,7 @@ export function fitNhpp(series: Series, horizon: number, options: NhppOptions = 
   const { values, stepMs } = series;
   const read = readArrivals(values, stepMs / 1000);
   const stepsPerHour = 3_600_000 / stepMs;
-  const change = lastChangeOfLevel(read.counts, stepsPerHour);
+  const change = lastLevelShift(read.counts, stepsPerHour);
   const arrivals = change
     ? { ...read, counts: read.counts.map((count, i) => (i < change.at ? count * change.factor : count)) }
     : read;
@@ -141,9 +131,9 @@ export function fitNhpp(series: Series, horizon: number, options: NhppOptions = 
     const many = Array.from({ length: past.length > 0 ? originsJudged : 0 }, (_, k) =>
       originOf(fit.logRates.subarray(0, Math.round(first + ((bins - judgedBins - first) * k) / (originsJudged - 1)))),
     );
-    const carrying = learnPersistence(many, judgedBins);
+    const extrapolation = learnExtrapolation(many, judgedBins);
     const replayAll = (origins: readonly Origin[]) =>
-      origins.map((origin) => replay(origin, carrying, judgedBins, arrivals, binned, profile));
+      origins.map((origin) => replay(origin, extrapolation, judgedBins, arrivals, binned, profile));
     const replays = replayAll(past);
     const refitted = dispersionsOf(replays, bounds);
     // Six origins are few for the first hour; forty flatter a little, as the fit knew what followed them.
@@ -153,11 +143,11 @@ export function fitNhpp(series: Series, horizon: number, options: NhppOptions = 
       const seen = [refitted[k], flattered[k]].filter((dispersion) => dispersion !== undefined);
       dispersions.push(seen.length > 0 ? Math.max(...seen) : (dispersions.at(-1) ?? unseenDispersion));
     }
-    const learned = { lags, stepsPerBin, smoothness, periodicity, carrying, dispersions };
+    const learned = { lags, stepsPerBin, smoothness, periodicity, extrapolation, dispersions };
     return { learned, replays };
   };
   const { learned, replays } = known ? { learned: known, replays: [] } : learn();
-  const ahead = carryAhead(originOf(fit.logRates), learned.carrying, horizonBins);
+  const ahead = extrapolateRates(originOf(fit.logRates), learned.extrapolation, horizonBins);
   return {
     rates: toSteps(ahead, binned, horizon).map((rate, j) => rate * factorAt(profile, values.length + j)),
     arrivals,
@@ -272,7 +262,7 @@ function factorAt(profile: Float64Array, step: number): number {
 
 function replay(
   origin: Origin,
-  carrying: Persistence,
+  extrapolation: NhppExtrapolation,
   bins: number,
   { counts }: Arrivals,
   binned: Binned,
@@ -283,7 +273,7 @@ function replay(
   const steps = bins * binned.stepsPerBin;
   return {
     counts: counts.subarray(from, from + steps),
-    means: toSteps(carryAhead(origin, carrying, bins), binned, steps).map(
+    means: toSteps(extrapolateRates(origin, extrapolation, bins), binned, steps).map(
       (mean, j) => mean * factorAt(profile, from + j),
     ),
   };

@@ -6,7 +6,7 @@ const leastGain = 0.12;
 
 /**
  * The day and the week, looked at even where fewer cycles are there than a period without a name must show. Each may be
- * refused: a cycle counts if its other cycles useForecast a sample better than what is known without it (nothing for the day,
+ * refused: a cycle counts if its other cycles predict a sample better than what is known without it (nothing for the day,
  * the day for the week), by an eighth of the mean error.
  *
  * @param values detrended samples, NaN where missing

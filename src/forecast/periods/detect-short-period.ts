@@ -1,7 +1,7 @@
+import { presentMean } from "../../series/gaps.ts";
+import { centeredMean } from "../../series/statistics/moving-mean.ts";
 import { smallest } from "../../series/statistics/robust-statistics.ts";
 import { lagProducts } from "../../series/transforms/fft.ts";
-import { centredMean } from "../experts/day-profile.ts";
-import { presentMean } from "../experts/past.ts";
 
 /** A peak of the autocorrelation below this is no period. */
 const weakest = 0.25;
@@ -58,7 +58,7 @@ export function detectShortPeriod(values: Float64Array, stepsPerDay: number): Sh
 
 /** What a moving mean of ± `half` steps leaves, without its rarest extremes. */
 function clipped(values: Float64Array, half: number): Float64Array {
-  const mean = centredMean(values, half);
+  const mean = centeredMean(values, half);
   const rest = new Float64Array(values.length);
   const sizes = new Float64Array(values.length);
   let count = 0;

@@ -1,6 +1,6 @@
+import { presentMean } from "../../series/gaps.ts";
+import { centeredMean } from "../../series/statistics/moving-mean.ts";
 import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
-import { centredMean } from "../experts/day-profile.ts";
-import { presentMean } from "../experts/past.ts";
 import { detectShortPeriod } from "./detect-short-period.ts";
 
 const dayMs = 86_400_000;
@@ -45,7 +45,7 @@ function withoutSlow(values: Float64Array, cycle: number): Float64Array {
   const center = median(present);
   const most = roughClip * robustScale(present, center);
   const rough = values.map((value) => clipTo(value - center, most));
-  const mean = centredMean(rough, Math.round(cycle / 2));
+  const mean = centeredMean(rough, Math.round(cycle / 2));
   const rest = rough.map((value, i) => value - mean[i]);
   const limit = clip * robustScale(finiteOf(rest), 0);
   return rest.map((value) => clipTo(value, limit));

@@ -1,12 +1,12 @@
 import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
 import { hodrickPrescott, lambdaFor } from "../../series/transforms/hodrick-prescott.ts";
 import { levelShifts, withoutShifts } from "../data/level-shifts.ts";
-import { withoutWildValues } from "../data/wild-values.ts";
+import { withoutOutliers } from "../data/outliers.ts";
 import { calendarPeriods } from "./calendar-periods.ts";
 import { fundamentals } from "./harmonics.ts";
 import { type Recurrence, recurrence } from "./periodic-shape.ts";
 import { fitLines, type Line, type LineFit, powerAt, powerOfLine } from "./robust-lines.ts";
-import { findPeaks, type Peak, rhythms } from "./spectral-peaks.ts";
+import { findPeaks, lineAutocorrelations, type Peak } from "./spectral-peaks.ts";
 
 /**
  * Periods of a series: RobustPeriod, carried on to several rhythms that overlap, and to shapes without a strong line.
@@ -62,11 +62,11 @@ const leastStrength = 0.02;
 /**
  * Finds the periods of a series.
  *
- * @param samples NaN where missing, length n; values that no load can have (`withoutWildValues`) count as missing
+ * @param samples NaN where missing, length n; values that no load can have (`withoutOutliers`) count as missing
  * @returns strongest first; empty where there is no rhythm, where fewer than 32 samples or 30 % are present, or all are alike
  */
 export function detectPeriods(samples: Float64Array, options: PeriodOptions = {}): Period[] {
-  const { values } = withoutWildValues(samples, options.stepMs ?? Number.POSITIVE_INFINITY);
+  const { values } = withoutOutliers(samples, options.stepMs ?? Number.POSITIVE_INFINITY);
   const n = values.length;
   const present = finiteOf(values);
   if (present.length < leastSamples || present.length < 0.3 * n) return [];
@@ -177,7 +177,7 @@ function findLines(x: Float64Array, longest: number, alpha: number): { lines: Fo
     found = found.map((peak, i) => ({ ...peak, frequency: fit.lines[i].frequency }));
   }
   const noise = clip0(fit.residual, fit.scale).map((v) => v * fit.scale);
-  const kept = rhythms(noise, fit.lines);
+  const kept = lineAutocorrelations(noise, fit.lines);
   const lines = fit.lines
     .map((line, i) => ({ ...line, pValue: found[i].pValue }))
     .filter((_, i) => kept[i] > leastRhythm);

@@ -131,7 +131,7 @@ function distinct(peaks: Peak[], n: number): Peak[] {
  * @param residual finite samples, the series without any of the lines
  * @returns for each line the smaller of the two autocorrelations; 1 where the series is too short to tell
  */
-export function rhythms(residual: Float64Array, lines: readonly Line[]): number[] {
+export function lineAutocorrelations(residual: Float64Array, lines: readonly Line[]): number[] {
   const n = residual.length;
   const highest = Math.floor(Math.log2(n)) - 1;
   const levels = lines.map(({ frequency }) => Math.max(1, Math.min(Math.floor(Math.log2(1 / frequency)), highest)));

@@ -1,6 +1,7 @@
 import type { Calendar } from "../../series/calendar.ts";
 import { clipTo } from "../../series/statistics/robust-statistics.ts";
-import { type CarriedParts, carryParts } from "../experts/carried-parts.ts";
+import { type ComponentForecast, cyclesNeeded, forecastComponents } from "../decomposition/component-forecast.ts";
+import { spreadLeads } from "../quantiles/lead-buckets.ts";
 
 /** What forecasts from every origin share. */
 export interface Frame {
@@ -18,15 +19,13 @@ export interface Frame {
 }
 
 /** A forecast by its parts, from an origin: `leads[l]` = 0 is the step `origin`. */
-export interface Origin extends CarriedParts {
+export interface Origin extends ComponentForecast {
   readonly origin: number;
   readonly leads: Int32Array;
 }
 
-/** Two cycles, and the bin by which a decomposition on means may cut them short. */
-export const cyclesNeeded = 2 + 1 / 16;
 const mostOrigins = 16;
-const leadsLooked = 48;
+const leadsScored = 48;
 const fewestSamples = 24;
 const dayMs = 86_400_000;
 
@@ -40,7 +39,7 @@ export function pastOrigins(frame: Frame): Origin[] {
   const longest = Math.max(0, ...periods);
   const apart = Math.max(1, Math.round(Math.min(dayMs / stepMs / 4, n / 24)));
   const first = Math.max(cyclesNeeded * longest, fewestSamples);
-  const wanted = spreadLeads(reach);
+  const wanted = spreadLeads(reach, leadsScored);
   const origins: Origin[] = [];
   for (let back = apart; n - back >= first && origins.length < mostOrigins; back += apart) {
     const origin = n - back;
@@ -48,18 +47,10 @@ export function pastOrigins(frame: Frame): Origin[] {
     if (!values.subarray(-fewestSamples).some(Number.isFinite)) continue;
     const leads = wanted.filter((lead) => Number.isFinite(rooted[origin + lead]));
     if (leads.length === 0) continue;
-    const parts = carryParts({ values, periods, leads, stepsPerHour: 3_600_000 / stepMs, leastSpread });
+    const parts = forecastComponents({ values, periods, leads, stepsPerHour: 3_600_000 / stepMs, leastSpread });
     origins.push({ origin, leads, ...parts });
   }
   return origins;
-}
-
-/** The first six leads, the rest ever farther apart. */
-function spreadLeads(reach: number): Int32Array {
-  const leads = new Set<number>();
-  for (let k = 0; k < leadsLooked; k++)
-    leads.add(Math.min(reach - 1, k < 6 ? k : Math.round((k * (reach - 1)) / (leadsLooked - 1))));
-  return Int32Array.from([...leads].sort((a, b) => a - b));
 }
 
 export const featureWidth = 9;

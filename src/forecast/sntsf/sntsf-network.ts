@@ -90,7 +90,7 @@ export interface Batch {
   readonly last: Int32Array;
 }
 
-/** Workspace for the numbers between the layers, for batches up to a size. */
+/** Room for the numbers between the layers, for batches up to a size. */
 export interface Workspace {
   /** v before each gate, and after the last. */
   readonly v: readonly Float64Array[];
@@ -103,7 +103,7 @@ export interface Workspace {
   readonly dHidden: Float64Array;
 }
 
-export function workspaceFor({ shape, width, hidden }: Layout, many: number): Workspace {
+export function createWorkspace({ shape, width, hidden }: Layout, many: number): Workspace {
   const of = (size: number) => new Float64Array(many * size);
   const each = (count: number, size: number) => Array.from({ length: count }, () => of(size));
   return {

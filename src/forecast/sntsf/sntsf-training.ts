@@ -2,12 +2,12 @@ import { seededRandom, shuffle } from "../../series/statistics/seeded-random.ts"
 import {
   type Batch,
   backward,
+  createWorkspace,
   forward,
   initialParameters,
   type Layout,
   layoutOf,
   type Shape,
-  workspaceFor,
 } from "./sntsf-network.ts";
 
 /** Windows to learn from: what the network sees, and what came after. */
@@ -55,7 +55,7 @@ export function train(
   const random = seededRandom(options.seed);
   const parameters = start ? start.slice() : initialParameters(layout, random);
   const step = adam(layout.count);
-  const room = workspaceFor(layout, options.batch);
+  const room = createWorkspace(layout, options.batch);
   const gradient = new Float64Array(layout.count);
   const order = Int32Array.from({ length: windows.many }, (_, w) => w);
   const perEpoch = Math.min(windows.many, options.windowsPerEpoch);
@@ -81,7 +81,7 @@ export function train(
 /** Mean absolute error over the targets that are present; infinite where none is, or where the network has run away. */
 export function lossOf(layout: Layout, parameters: Float64Array, windows: Windows): number {
   const size = Math.min(windows.many, 64);
-  const room = workspaceFor(layout, size);
+  const room = createWorkspace(layout, size);
   let sum = 0;
   let count = 0;
   for (let from = 0; from < windows.many; from += size) {

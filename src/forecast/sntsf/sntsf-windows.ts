@@ -1,7 +1,7 @@
 import { calendarOf } from "../../series/calendar.ts";
 import { binMeans } from "../../series/resample.ts";
 import type { Series } from "../../series/series.ts";
-import { root } from "../experts/past.ts";
+import { signedRoots } from "../../series/transforms/square-root.ts";
 import type { Shape } from "./sntsf-network.ts";
 import type { Windows } from "./sntsf-training.ts";
 
@@ -66,7 +66,7 @@ export function toNetworkSeries(
 ): NetworkSeries {
   const fineSteps = fineStepsOf(series.stepMs);
   const skip = series.values.length % fineSteps;
-  const values = root(binMeans(series.values.subarray(skip), fineSteps, 0.25));
+  const values = signedRoots(binMeans(series.values.subarray(skip), fineSteps, 0.25));
   const stepMs = series.stepMs * fineSteps;
   const startMs = series.startMs + skip * series.stepMs;
   const steps = values.length + Math.ceil(reach / fineSteps);

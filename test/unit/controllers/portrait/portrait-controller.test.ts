@@ -13,7 +13,8 @@ import { PortraitWriter } from "../../../../src/controllers/portrait/portrait-wr
 import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-reader.ts";
 import { Workload } from "../../../../src/controllers/workload/workload.ts";
 import type { Decision } from "../../../../src/decide/decision.ts";
-import { type ForecastRequest, forecast } from "../../../../src/forecast/forecast.ts";
+import { forecast } from "../../../../src/forecast/experts/expert-forecast.ts";
+import type { ForecastRequest } from "../../../../src/forecast/forecast.ts";
 import type { KubeObject } from "../../../../src/kube/client/resource.ts";
 import { Cache } from "../../../../src/kube/watch/cache.ts";
 import { ihpaOf, nowMs, portraitOf } from "../objects.ts";

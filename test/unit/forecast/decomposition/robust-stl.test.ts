@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { robustStl } from "../../../../src/forecast/decomposition/robust-stl.ts";
-import { carryTrend, robustTrend } from "../../../../src/forecast/decomposition/robust-trend.ts";
+import { extrapolateTrend, robustTrend } from "../../../../src/forecast/decomposition/robust-trend.ts";
 import { generator } from "../robust-series.ts";
 
 const sine = (t: number, period: number) => Math.sin((2 * Math.PI * t) / period);
@@ -166,7 +166,7 @@ describe("robustTrend", () => {
 describe("carryTrend", () => {
   test("a slope fades: it goes on by slope·φ/(1 − φ) in all", () => {
     const line = Float64Array.from({ length: 200 }, (_, t) => 2 * t);
-    const ahead = carryTrend(line, 2000, 0.9);
+    const ahead = extrapolateTrend(line, 2000, 0.9);
     expect(ahead[0]).toBeCloseTo(398 + 2 * 0.9, 4);
     expect(ahead[1999]).toBeCloseTo(398 + (2 * 0.9) / 0.1, 4);
   });

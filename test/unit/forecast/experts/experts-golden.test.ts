@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { analogs, analogsByClock } from "../../../../src/forecast/experts/analogs.ts";
-import { gridLevels, type Past, root } from "../../../../src/forecast/experts/past.ts";
-import { driftingLevel, profileAndLevel } from "../../../../src/forecast/experts/profile-and-level.ts";
-import { timeOfDay } from "../../../../src/forecast/experts/time-of-day.ts";
-import { shortPeriod } from "../../../../src/forecast/periods/short-period.ts";
+import { analogs, analogsByClock } from "../../../../src/forecast/experts/analog-experts.ts";
+import type { ExpertInput } from "../../../../src/forecast/experts/expert.ts";
+import { driftingLevel, profileAndLevel } from "../../../../src/forecast/experts/profile-experts.ts";
+import { shortPeriod } from "../../../../src/forecast/experts/short-period-expert.ts";
+import { timeOfDay } from "../../../../src/forecast/experts/time-of-day-expert.ts";
+import { gridLevels } from "../../../../src/forecast/quantiles/quantile-grid.ts";
 import { calendarOf } from "../../../../src/series/calendar.ts";
+import { signedRoots } from "../../../../src/series/transforms/square-root.ts";
 
 interface Golden {
   readonly levels: readonly number[];
@@ -27,9 +29,9 @@ describe.each(golden.cases)("$name", ({ start, stepSeconds, horizon, values, exp
   const raw = Float64Array.from(values, (value) => value ?? Number.NaN);
   const stepMs = stepSeconds * 1000;
   const stepsPerDay = 86_400 / stepSeconds;
-  const past: Past = {
+  const past: ExpertInput = {
     raw,
-    rooted: root(raw),
+    rooted: signedRoots(raw),
     leads: Int32Array.from({ length: horizon }, (_, lead) => lead),
     horizon,
     stepsPerDay,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Forecast, type ForecastRequest, forecast } from "../../../../src/forecast/forecast.ts";
+import { forecast } from "../../../../src/forecast/experts/expert-forecast.ts";
+import type { Forecast, ForecastRequest } from "../../../../src/forecast/forecast.ts";
 import { nhppForecast } from "../../../../src/forecast/nhpp/nhpp-forecast.ts";
 import { fitNhpp } from "../../../../src/forecast/nhpp/nhpp-model.ts";
 import { dailyRate, poissonDraw } from "../../../golden/nhpp-series.ts";

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, expect, test } from "vitest";
-import { type ForecastRequest, forecast } from "../../../../src/forecast/forecast.ts";
+import { forecast } from "../../../../src/forecast/experts/expert-forecast.ts";
+import type { ForecastRequest } from "../../../../src/forecast/forecast.ts";
 import { createForecastPool, type ForecastPool } from "../../../../src/forecast/workers/worker-pool.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "forecast-pool-"));

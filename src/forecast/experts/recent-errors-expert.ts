@@ -1,7 +1,9 @@
 import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
+import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
+import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { type Expert, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
-import { type Expert, gridLevels, stepsIn, unrootInPlace } from "./past.ts";
-import { addLevels, fitOf, profileOf } from "./profile-and-level.ts";
+import { addLevels, fitOf, profileOf } from "./profile-experts.ts";
 
 /** How often a day, and how many days back, errors are looked at: those between and before say little more. */
 const samplesPerDay = 36;
@@ -48,6 +50,6 @@ export const recentErrors: Expert = {
       if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
         for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
     }
-    return unrootInPlace(out);
+    return signedSquaresInPlace(out);
   },
 };

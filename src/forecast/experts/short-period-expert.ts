@@ -1,10 +1,13 @@
+import { presentMean } from "../../series/gaps.ts";
 import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
-import { type Profile, powers } from "../experts/day-profile.ts";
-import { levelShares, levelsBefore } from "../experts/level.ts";
-import { type Expert, gridLevels, type Past, presentMean, stepsIn, unrootInPlace } from "../experts/past.ts";
-import { addLevels, fitOf, less } from "../experts/profile-and-level.ts";
-import { recentResiduals } from "../experts/recent-residuals.ts";
-import { detectShortPeriod } from "./detect-short-period.ts";
+import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
+import { detectShortPeriod } from "../periods/detect-short-period.ts";
+import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { type Profile, powers } from "./day-profile.ts";
+import { type Expert, type ExpertInput, stepsIn } from "./expert.ts";
+import { levelShares, levelsBefore } from "./level.ts";
+import { addLevels, fitOf, subtract } from "./profile-experts.ts";
+import { recentResiduals } from "./recent-residuals.ts";
 
 /** How many cycles are looked at, and how much less each one farther back counts. */
 const cycles = 40;
@@ -20,11 +23,11 @@ export const shortPeriod: Expert = {
   },
 };
 
-function quantilesOfCycles(past: Past, period: number): Float64Array {
+function quantilesOfCycles(past: ExpertInput, period: number): Float64Array {
   const { leads } = past;
   const n = past.rooted.length;
   const profile = cycleProfile(past, period);
-  const residual = less(past.rooted, profile.past);
+  const residual = subtract(past.rooted, profile.past);
   const levels = [5, 60].map((minutes) => levelsBefore(residual, Math.max(0.35, stepsIn(past, minutes))));
   const shares = levelShares(residual, levels, leads, past.horizon, { ...fitOf(past), penalty: 0.5 });
   const base = addLevels(profile.ahead, levels, shares);
@@ -53,11 +56,11 @@ function quantilesOfCycles(past: Past, period: number): Float64Array {
     if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
       for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
   }
-  return unrootInPlace(out);
+  return signedSquaresInPlace(out);
 }
 
 /** Weighted mean of the same phase in the cycles before; the series' mean where there was none. */
-function cycleProfile({ rooted, leads }: Past, period: number): Profile {
+function cycleProfile({ rooted, leads }: ExpertInput, period: number): Profile {
   const n = rooted.length;
   const fade = powers(fading, cycles);
   const fallback = presentMean(rooted);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { onNewLevel, recentShift } from "../../../../src/forecast/experts/recent-shift.ts";
+import { onNewLevel, recentLevelShift } from "../../../../src/forecast/data/recent-level-shift.ts";
 import { calendarOf } from "../../../../src/series/calendar.ts";
 import { dailyLoad, seeded } from "../synthetic.ts";
 
@@ -12,7 +12,7 @@ const monday = "2025-03-03T00:00:00Z";
 /** In units of its mean, as the forecast asks. */
 function find(values: Float64Array, minutes = stepMinutes) {
   const stepMs = minutes * 60_000;
-  return recentShift(
+  return recentLevelShift(
     values.map((value) => value / 100),
     stepMs,
     calendarOf(Date.parse(monday), stepMs, values.length, "UTC"),

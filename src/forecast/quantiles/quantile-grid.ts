@@ -1,4 +1,6 @@
-import { gridLevels } from "./experts/past.ts";
+/** Quantile levels at which experts forecast; every level that a caller asks for is interpolated between these. */
+export const gridLevels: readonly number[] = [0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
+export const medianIndex = gridLevels.indexOf(0.5);
 
 /**
  * Reads any level off the quantiles on `gridLevels`: linear in ln(p / (1 − p)) between two of them, and on along the last

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Forecast, type ForecastRequest, forecast } from "../../../src/forecast/forecast.ts";
-import { dailyLoad, requestOf, seeded } from "./synthetic.ts";
+import { forecast } from "../../../../src/forecast/experts/expert-forecast.ts";
+import type { Forecast, ForecastRequest } from "../../../../src/forecast/forecast.ts";
+import { dailyLoad, requestOf, seeded } from "../synthetic.ts";
 
 function made(request: ForecastRequest): Forecast {
   const outcome = forecast(request);
@@ -184,7 +185,7 @@ describe("a bad history: a sensible forecast, wider bands, a reason", () => {
   });
 
   test("nothing is said of a whole one", () => {
-    expect(clean.method).toMatch(/^quantile experts weighed by/);
+    expect(clean.method).toMatch(/^quantile experts weighted by/);
   });
 
   test("a bump on a slow course is no period of minutes", () => {
@@ -213,7 +214,7 @@ describe("too little is said, not guessed", () => {
     const result = made(request);
     const width = (j: number) => result.quantiles[8][j] - result.quantiles[0][j];
     expect(width(719)).toBeGreaterThan(1.5 * width(5));
-    expect(result.method).toContain("too short to replay");
+    expect(result.method).toContain("too short for a backtest");
     expect(result.coverage).toEqual([]);
     expect(result.weights).toBeUndefined();
   });
@@ -300,7 +301,7 @@ describe("levels, weights, coverage", () => {
     expect(made({ ...request, levels: [] }).quantiles).toEqual([]);
   });
 
-  test("the weights of the last run spare the replays and give the same forecast", () => {
+  test("the weights of the last run spare the backtest and give the same forecast", () => {
     const first = made(request);
     const again = made({ ...request, weights: first.weights });
     expect(again).toEqual(first);
@@ -314,7 +315,7 @@ describe("levels, weights, coverage", () => {
 
   test("method names the experts that counted, periods has the day, coverage is near its level", () => {
     const { method, periods, coverage } = made(request);
-    expect(method).toMatch(/^quantile experts weighed by 12 replays: .+ \d+ %/);
+    expect(method).toMatch(/^quantile experts weighted by a backtest from 12 origins: .+ \d+ %/);
     expect(periods).toContain(48);
     for (const { level, observed, samples } of coverage) {
       expect(samples).toBeGreaterThan(300);

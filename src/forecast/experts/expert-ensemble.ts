@@ -1,12 +1,16 @@
 import type { Calendar } from "../../series/calendar.ts";
-import { shortPeriod } from "../periods/short-period.ts";
-import { analogs, analogsByClock } from "./analogs.ts";
-import { bucketsOf, combine, type Replay, upperStretch, weighExperts, widenUpper } from "./combination.ts";
-import { drift } from "./drift.ts";
-import { type Expert, gridLevels, medianIndex, type Past, root } from "./past.ts";
-import { courseFromNow, driftingLevel, profileAndLevel, weekProfile } from "./profile-and-level.ts";
-import { recentErrors } from "./recent-errors.ts";
-import { timeOfDay } from "./time-of-day.ts";
+import { signedRoots } from "../../series/transforms/square-root.ts";
+import type { BacktestErrors, ExpertWeights } from "../learned-weights.ts";
+import { bucketsOf } from "../quantiles/lead-buckets.ts";
+import { gridLevels, medianIndex } from "../quantiles/quantile-grid.ts";
+import { analogs, analogsByClock } from "./analog-experts.ts";
+import { type BacktestOrigin, combine, upperStretch, weighExperts, widenUpper } from "./combination.ts";
+import { drift } from "./drift-expert.ts";
+import type { Expert, ExpertInput } from "./expert.ts";
+import { courseFromNow, driftingLevel, profileAndLevel, weekProfile } from "./profile-experts.ts";
+import { recentErrors } from "./recent-errors-expert.ts";
+import { shortPeriod } from "./short-period-expert.ts";
+import { timeOfDay } from "./time-of-day-expert.ts";
 
 /**
  * Cheap experts, each a weighted sample of the past, weighed by how they did at past origins of the same series.
@@ -35,7 +39,7 @@ const newborn: readonly Expert[] = [drift];
 /** The experts that a history of so many days can feed. */
 export function expertsFor(days: number): readonly Expert[] {
   if (days >= weeksFromDays) return withWeeks;
-  return days >= replayAfterDays ? grown : days >= 1 ? young : newborn;
+  return days >= backtestAfterDays ? grown : days >= 1 ? young : newborn;
 }
 
 /** A history ready for the experts. */
@@ -47,40 +51,14 @@ export interface History {
   readonly calendar: Calendar;
 }
 
-/** What replaying taught: it stays true for a while, so that a later forecast need not replay again. */
-export interface ForecastWeights {
-  readonly experts: readonly string[];
-  readonly stepMs: number;
-  readonly horizon: number;
-  /** `[bucket of leads][expert]`, each bucket summing to 1. */
-  readonly weights: readonly (readonly number[])[];
-  /** Factor on the upper levels' distance from the median. */
-  readonly stretch: number;
-  /** Replayed origins; 0 where the history was too short and all experts count alike. */
-  readonly replays: number;
-  /** For each level of the experts' grid: held-back values seen, and how many were at or below it. */
-  readonly atOrBelow: readonly number[];
-  readonly samples: number;
-  /** Errors of the median in the replays; absent where nothing was replayed. */
-  readonly errors?: ReplayedErrors;
-}
-
-/** How far the median was from what came, without a unit. */
-export interface ReplayedErrors {
-  /** Absolute error as a share of the load. */
-  readonly wape: number;
-  /** The same error as a share of that of repeating the last day known, where there was one to repeat. */
-  readonly relativeError: number;
-}
-
 export interface ExpertForecast {
   /** On the grid levels, `[level · leads + lead]`. */
   readonly quantiles: Float64Array;
-  readonly weights: ForecastWeights;
+  readonly weights: ExpertWeights;
 }
 
 const dayMs = 86_400_000;
-const replayedOrigins = 12;
+const backtestOrigins = 12;
 /**
  * A quarter of a day apart: what was best in the last three days. Two weeks of history leave room to spread them over the
  * last week, so that its weekend is among them.
@@ -89,13 +67,13 @@ const apartDays = 1 / 4;
 const apartDaysWithWeeks = 7 / 12;
 const weeksFromDays = 14;
 /** Replays need this much history before them, in days. */
-const replayAfterDays = 2;
+const backtestAfterDays = 2;
 
 /**
  * @param leads ascending; lead 0 is the first step after the history
  * @param earlier weights of an earlier run: used instead of replaying when they fit
  */
-export function forecastByExperts(history: History, leads: Int32Array, earlier?: ForecastWeights): ExpertForecast {
+export function forecastByExperts(history: History, leads: Int32Array, earlier?: ExpertWeights): ExpertForecast {
   const { values, stepMs } = history;
   const horizon = leads.length;
   const frame = frameOf(history, leads[leads.length - 1] + 1);
@@ -104,7 +82,7 @@ export function forecastByExperts(history: History, leads: Int32Array, earlier?:
   const ask = (origin: number, wanted: Int32Array) => {
     const raw = values.subarray(0, origin);
     const rooted = frame.rooted.subarray(0, origin);
-    const past: Past = { ...frame, raw, rooted, leads: wanted, dayLags: dayLags(stepMs, origin) };
+    const past: ExpertInput = { ...frame, raw, rooted, leads: wanted, dayLags: dayLags(stepMs, origin) };
     return experts.map((expert) => {
       const quantiles = expert.forecast(past);
       if (quantiles && nonNegative) for (let i = 0; i < quantiles.length; i++) if (quantiles[i] < 0) quantiles[i] = 0;
@@ -115,10 +93,10 @@ export function forecastByExperts(history: History, leads: Int32Array, earlier?:
   const finish = (quantiles: Float64Array, wanted: Int32Array, stretch: number) =>
     widenUpper(quantiles, wanted, frame.stepsPerHour, stretch);
 
-  const learn = (): ForecastWeights => {
-    const replays = replayPast(values, horizon, frame, ask);
-    const about = { experts: experts.map(({ name }) => name), stepMs, horizon, replays: replays.length };
-    const weights = weighExperts(replays, experts, buckets);
+  const learn = (): ExpertWeights => {
+    const backtest = backtestExperts(values, horizon, frame, ask);
+    const about = { experts: experts.map(({ name }) => name), stepMs, horizon, origins: backtest.length };
+    const weights = weighExperts(backtest, experts, buckets);
     if (weights === undefined)
       return {
         ...about,
@@ -127,10 +105,10 @@ export function forecastByExperts(history: History, leads: Int32Array, earlier?:
         atOrBelow: [],
         samples: 0,
       };
-    const combined = replays.map(({ opinions, leads }) => combine(opinions, leads, buckets, weights));
-    const stretch = upperStretch(replays, combined);
-    const finished = combined.map((quantiles, r) => finish(quantiles, replays[r].leads, stretch));
-    return { ...about, weights, stretch, ...countAtOrBelow(replays, finished), errors: errorsOf(replays, finished) };
+    const combined = backtest.map(({ quantiles, leads }) => combine(quantiles, leads, buckets, weights));
+    const stretch = upperStretch(backtest, combined);
+    const finished = combined.map((quantiles, r) => finish(quantiles, backtest[r].leads, stretch));
+    return { ...about, weights, stretch, ...countAtOrBelow(backtest, finished), errors: errorsOf(backtest, finished) };
   };
   const weights = earlier && fits(earlier, stepMs, horizon, experts) ? earlier : learn();
   const quantiles = finish(combine(ask(values.length, leads), leads, buckets, weights.weights), leads, weights.stretch);
@@ -138,16 +116,16 @@ export function forecastByExperts(history: History, leads: Int32Array, earlier?:
   return { quantiles, weights };
 }
 
-interface PastReplay extends Replay {
-  /** What repeating the last day would have said at each lead, NaN where missing. */
+interface ComparedOrigin extends BacktestOrigin {
+  /** The seasonal naive forecast, which repeats the last day, at each lead; NaN where missing. */
   readonly naive: Float64Array;
 }
 
-type Frame = Omit<Past, "raw" | "leads" | "dayLags"> & { readonly stepsPerHour: number };
+type Frame = Omit<ExpertInput, "raw" | "leads" | "dayLags"> & { readonly stepsPerHour: number };
 
 function frameOf({ values, stepMs, calendar }: History, horizon: number): Frame {
   return {
-    rooted: root(values),
+    rooted: signedRoots(values),
     horizon,
     stepsPerDay: Math.max(1, Math.round(dayMs / stepMs)),
     stepsPerHour: Math.max(1, Math.floor(dayMs / 24 / stepMs)),
@@ -162,7 +140,7 @@ function dayLags(stepMs: number, reach: number): Int32Array {
   return Int32Array.from({ length: days }, (_, d) => Math.round((d * dayMs) / stepMs));
 }
 
-function fits(weights: ForecastWeights, stepMs: number, horizon: number, experts: readonly Expert[]): boolean {
+function fits(weights: ExpertWeights, stepMs: number, horizon: number, experts: readonly Expert[]): boolean {
   return (
     weights.stepMs === stepMs &&
     weights.horizon === horizon &&
@@ -172,32 +150,32 @@ function fits(weights: ForecastWeights, stepMs: number, horizon: number, experts
 }
 
 /** Asks the experts at past origins, with the history cut there. */
-function replayPast(
+function backtestExperts(
   values: Float64Array,
   horizon: number,
   { stepsPerDay, stepsPerHour }: Frame,
   ask: (origin: number, leads: Int32Array) => (Float64Array | undefined)[],
-): PastReplay[] {
+): ComparedOrigin[] {
   const n = values.length;
-  const wanted = replayedLeads(horizon, stepsPerHour);
+  const wanted = backtestLeads(horizon, stepsPerHour);
   const apart = n >= weeksFromDays * stepsPerDay ? apartDaysWithWeeks : apartDays;
-  const replays: PastReplay[] = [];
-  for (let k = 1; k <= replayedOrigins; k++) {
+  const backtest: ComparedOrigin[] = [];
+  for (let k = 1; k <= backtestOrigins; k++) {
     const origin = n - Math.max(1, Math.round(stepsPerDay * apart * k));
-    if (origin < replayAfterDays * stepsPerDay) break;
+    if (origin < backtestAfterDays * stepsPerDay) break;
     const leads = wanted.filter((lead) => lead < n - origin);
     const actual = Float64Array.from(leads, (lead) => values[origin + lead]);
     if (leads.length === 0 || actual.every(Number.isNaN)) continue;
     // The last day known, carried forward.
     const repeated = leads.map((lead) => origin + lead - stepsPerDay * Math.ceil((lead + 1) / stepsPerDay));
     const naive = Float64Array.from(repeated, (at) => values[at]);
-    replays.push({ leads, actual, naive, opinions: ask(origin, leads) });
+    backtest.push({ leads, actual, naive, quantiles: ask(origin, leads) });
   }
-  return replays;
+  return backtest;
 }
 
 /** Six leads of the first hour and 36 spread over the rest: neighbours say nearly the same, and 48 are no better (measured). */
-function replayedLeads(horizon: number, stepsPerHour: number): Int32Array {
+function backtestLeads(horizon: number, stepsPerHour: number): Int32Array {
   if (horizon <= stepsPerHour) return Int32Array.from({ length: horizon }, (_, lead) => lead);
   const leads = new Set<number>();
   for (let lead = 0; lead < stepsPerHour; lead += Math.max(1, Math.floor(stepsPerHour / 6))) leads.add(lead);
@@ -207,9 +185,9 @@ function replayedLeads(horizon: number, stepsPerHour: number): Int32Array {
   return Int32Array.from(leads).sort();
 }
 
-function errorsOf(replays: readonly PastReplay[], combined: readonly Float64Array[]): ReplayedErrors {
+function errorsOf(backtest: readonly ComparedOrigin[], combined: readonly Float64Array[]): BacktestErrors {
   let [error, load, compared, naiveError] = [0, 0, 0, 0];
-  replays.forEach(({ leads, actual, naive }, r) => {
+  backtest.forEach(({ leads, actual, naive }, r) => {
     for (let l = 0; l < leads.length; l++) {
       if (Number.isNaN(actual[l])) continue;
       const miss = Math.abs(actual[l] - combined[r][medianIndex * leads.length + l]);
@@ -227,12 +205,12 @@ function errorsOf(replays: readonly PastReplay[], combined: readonly Float64Arra
 }
 
 function countAtOrBelow(
-  replays: readonly Replay[],
+  backtest: readonly BacktestOrigin[],
   combined: readonly Float64Array[],
 ): { atOrBelow: number[]; samples: number } {
   const atOrBelow = gridLevels.map(() => 0);
   let samples = 0;
-  replays.forEach(({ leads, actual }, r) => {
+  backtest.forEach(({ leads, actual }, r) => {
     for (let l = 0; l < leads.length; l++) {
       if (Number.isNaN(actual[l])) continue;
       samples++;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Forecast, ForecastRequest } from "../../../../src/forecast/forecast.ts";
-import { proactiveForecast } from "../../../../src/forecast/proactive/proactive.ts";
+import { proactiveForecast } from "../../../../src/forecast/proactive/proactive-forecast.ts";
 import { generator } from "../robust-series.ts";
 import { requestOf } from "../synthetic.ts";
 

@@ -13,7 +13,7 @@ import { median, quantileOfSorted } from "../../series/statistics/robust-statist
  */
 
 /** The last change of level. */
-export interface RecentShift {
+export interface RecentLevelShift {
   /** The first step on the new level. */
   readonly at: number;
   /** A value y before `at` would now be factor · y + offset; the factor is 1 or the offset 0. */
@@ -57,7 +57,11 @@ const unusual = 2;
  * @returns undefined where there is none, where a weekend (or its end) explains it as well, where two days and four hours are
  *   not known, or where no half hours make a day
  */
-export function recentShift(values: Float64Array, stepMs: number, calendar: Calendar): RecentShift | undefined {
+export function recentLevelShift(
+  values: Float64Array,
+  stepMs: number,
+  calendar: Calendar,
+): RecentLevelShift | undefined {
   const each = Math.max(1, Math.floor(binMs / stepMs));
   const perDay = Math.round(dayMs / (stepMs * each));
   // Beyond a thousandth the same time of day would wander off within a week or two.
@@ -92,7 +96,7 @@ export function recentShift(values: Float64Array, stepMs: number, calendar: Cale
 /** The history brought to the level of now: a new array; never below 0 where `nonNegative`. */
 export function onNewLevel(
   values: Float64Array,
-  { at, factor, offset }: RecentShift,
+  { at, factor, offset }: RecentLevelShift,
   nonNegative: boolean,
 ): Float64Array {
   const least = nonNegative ? 0 : Number.NEGATIVE_INFINITY;

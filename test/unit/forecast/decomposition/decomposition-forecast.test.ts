@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decompositionForecast } from "../../../../src/forecast/decomposition/decomposition.ts";
+import { decompositionForecast } from "../../../../src/forecast/decomposition/decomposition-forecast.ts";
 import type { Forecast } from "../../../../src/forecast/forecast.ts";
 import { generator } from "../robust-series.ts";
 

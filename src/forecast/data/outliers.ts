@@ -27,7 +27,7 @@ const searches = 3;
  * @param values samples; what is not finite is missing; not changed
  * @returns the same samples, NaN in place of the wild ones, and how many those are; `values` itself where there are none
  */
-export function withoutWildValues(values: Float64Array, stepMs: number): { values: Float64Array; wild: number } {
+export function withoutOutliers(values: Float64Array, stepMs: number): { values: Float64Array; wild: number } {
   let kept = values;
   let wild = 0;
   for (let search = 0; search < searches; search++) {

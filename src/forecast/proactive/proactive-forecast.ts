@@ -1,12 +1,13 @@
 import { calendarOf } from "../../series/calendar.ts";
-import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
-import { carryParts } from "../experts/carried-parts.ts";
-import { type Bucket, bucketsOf } from "../experts/combination.ts";
-import { root } from "../experts/past.ts";
+import { finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
+import { signedRoots } from "../../series/transforms/square-root.ts";
+import { correctionShare } from "../decomposition/component-correction.ts";
+import { forecastComponents, usablePeriods } from "../decomposition/component-forecast.ts";
 import type { ForecastOutcome, ForecastRequest } from "../forecast.ts";
 import { detectPeriods } from "../periods/robust-period.ts";
-import { between, type ErrorExamples, errorQuantiles } from "./proactive-bands.ts";
-import { cyclesNeeded, type Frame, featuresOf, featureWidth, type Origin, pastOrigins } from "./proactive-examples.ts";
+import { type Bucket, bucketsOf, interpolateRows, logCenters } from "../quantiles/lead-buckets.ts";
+import { type Frame, featuresOf, featureWidth, type Origin, pastOrigins } from "./proactive-examples.ts";
+import { type ResidualExamples, residualQuantiles } from "./residual-quantiles.ts";
 
 /**
  * AHPA's proactive forecast: the season carried forward, the trend damped, and the remainder's quantiles from a quantile
@@ -39,15 +40,18 @@ export function proactiveForecast(request: ForecastRequest): ForecastOutcome {
   const gap = series.values.length - length;
   const unit = present.reduce((largest, v) => Math.max(largest, Math.abs(v)), 0) || 1;
   const history = series.values.subarray(0, length).map((v) => (Number.isFinite(v) ? v / unit : Number.NaN));
-  const rooted = root(history);
+  const rooted = signedRoots(history);
   const all = finiteOf(rooted);
   const leastSpread = Math.max(1e-9, 0.02 * robustScale(all), 1e-3 * Math.abs(median(all)));
-  const periods = usablePeriods(history, stepMs);
+  const periods = usablePeriods(
+    detectPeriods(history, { stepMs }).map(({ period }) => period),
+    length,
+  );
   const reach = gap + horizon;
   const calendar = calendarOf(startMs, stepMs, length + reach, timeZone);
   const leads = Int32Array.from({ length: horizon }, (_, j) => gap + j);
   const stepsPerHour = 3_600_000 / stepMs;
-  const parts = carryParts({ values: rooted, periods, leads, stepsPerHour, leastSpread });
+  const parts = forecastComponents({ values: rooted, periods, leads, stepsPerHour, leastSpread });
   const now: Origin = { origin: length, leads, ...parts };
 
   const least = Math.max(leastSpread, 0.3 * median(parts.spread));
@@ -55,8 +59,8 @@ export function proactiveForecast(request: ForecastRequest): ForecastOutcome {
   const past = pastOrigins(frame);
   const buckets = bucketsOf(reach, stepsPerHour);
   const correct = correctionOf(frame, past, buckets);
-  const bands = errorQuantiles(
-    missedOf(frame, past, correct),
+  const bands = residualQuantiles(
+    residualsOf(frame, past, correct),
     { features: featuresOf(frame, now), leads },
     buckets,
     withMedian(levels),
@@ -97,67 +101,42 @@ function withMedian(levels: readonly number[]): number[] {
   return [...new Set([...levels, 0.5])].sort((a, b) => a - b);
 }
 
-/** At most three, each shown twice over, and none that is near another. */
-function usablePeriods(values: Float64Array, stepMs: number): number[] {
-  const used: number[] = [];
-  for (const { period } of detectPeriods(values, { stepMs }))
-    if (
-      used.length < 3 &&
-      period >= 2 &&
-      period * cyclesNeeded <= values.length &&
-      used.every((other) => Math.abs(other / period - 1) > 0.05)
-    )
-      used.push(period);
-  return used;
-}
-
 type Correction = (at: Origin, l: number) => number;
 
-/** How far the trend returns to its usual level and the last hour's remainder lasts, by lead, from what past origins missed. */
+/** How far the trend returns to its usual level and the last hour's remainder persists, by lead, from the residuals of past origins. */
 function correctionOf(frame: Frame, past: readonly Origin[], buckets: readonly Bucket[]): Correction {
-  const shares = buckets.map(({ from, to }) => {
-    const returned = shareOf(frame, past, from, to, ({ toUsual }, l) => toUsual[l]);
-    const carried = shareOf(
-      frame,
-      past,
-      from,
-      to,
-      ({ recent }) => recent,
-      ({ toUsual }, l) => returned * toUsual[l],
+  const shares = buckets.map((bucket) => {
+    const scored = scoredLeads(frame, past, bucket);
+    const returned = correctionShare(
+      scored.map(({ at, l, residual }) => [at.toUsual[l] / at.spread[l], residual / at.spread[l]]),
+    );
+    const carried = correctionShare(
+      scored.map(({ at, l, residual }) => [
+        at.recent / at.spread[l],
+        (residual - returned * at.toUsual[l]) / at.spread[l],
+      ]),
     );
     return Float64Array.of(returned, carried);
   });
-  const centers = buckets.map(({ from, to }) => Math.log((from + to) / 2));
+  const centers = logCenters(buckets);
   return (at, l) => {
-    const [returned, carried] = between(centers, Math.log(at.leads[l] + 0.5), shares);
+    const [returned, carried] = interpolateRows(centers, Math.log(at.leads[l] + 0.5), shares);
     return returned * at.toUsual[l] + carried * at.recent;
   };
 }
 
-/** Slope within 0 … 1 of what was missed (less what is explained) on what was known, shrunk towards 0, outliers held. */
-function shareOf(
-  { rooted }: Frame,
-  past: readonly Origin[],
-  from: number,
-  to: number,
-  known: Correction,
-  explained: Correction = () => 0,
-): number {
-  let product = 0;
-  let square = 0;
+/** The leads of past origins that lie in a bucket, with the residual of the uncorrected forecast. */
+function scoredLeads({ rooted }: Frame, past: readonly Origin[], { from, to }: Bucket) {
+  const scored: { readonly at: Origin; readonly l: number; readonly residual: number }[] = [];
   for (const at of past)
-    for (let l = 0; l < at.leads.length; l++) {
-      if (at.leads[l] < from || at.leads[l] >= to) continue;
-      const x = clipTo(known(at, l) / at.spread[l], 6);
-      const missed = rooted[at.origin + at.leads[l]] - at.center[l] - explained(at, l);
-      product += x * clipTo(missed / at.spread[l], 6);
-      square += x * x;
-    }
-  return clipTo(Math.max(0, product / (square + 4)), 1);
+    at.leads.forEach((lead, l) => {
+      if (lead >= from && lead < to) scored.push({ at, l, residual: rooted[at.origin + lead] - at.center[l] });
+    });
+  return scored;
 }
 
 /** What past origins missed, in spreads, and what could be known of it; grouped by the day of the origin, counted back from now. */
-function missedOf(frame: Frame, past: readonly Origin[], correct: Correction): ErrorExamples {
+function residualsOf(frame: Frame, past: readonly Origin[], correct: Correction): ResidualExamples {
   const { rooted, stepMs } = frame;
   const features: number[] = [];
   const responses: number[] = [];

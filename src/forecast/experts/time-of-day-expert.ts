@@ -1,6 +1,7 @@
+import { presentMean } from "../../series/gaps.ts";
 import { dayWeights } from "./day-profile.ts";
 import { quantilesOfDays } from "./day-samples.ts";
-import { type Expert, presentMean } from "./past.ts";
+import type { Expert } from "./expert.ts";
 
 const days = dayWeights(0.1);
 

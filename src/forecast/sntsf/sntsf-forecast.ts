@@ -1,9 +1,9 @@
 import type { Series } from "../../series/series.ts";
-import { bucketsOf } from "../experts/combination.ts";
-import { root } from "../experts/past.ts";
+import { signedRoots } from "../../series/transforms/square-root.ts";
 import type { ForecastOutcome, ForecastRequest } from "../forecast.ts";
-import { between } from "../proactive/proactive-bands.ts";
-import { forward, type Layout, layoutOf, type Shape, workspaceFor } from "./sntsf-network.ts";
+import { conformalQuantile } from "../quantiles/conformal-quantile.ts";
+import { bucketsOf, interpolateRows, logCenters } from "../quantiles/lead-buckets.ts";
+import { createWorkspace, forward, type Layout, layoutOf, type Shape } from "./sntsf-network.ts";
 import { lossOf, type Trained, type TrainingOptions, train } from "./sntsf-training.ts";
 import {
   type CalendarFeature,
@@ -201,7 +201,7 @@ function roll(
   const steps = Math.ceil(reach / seen.fineSteps);
   const values = new Float64Array(origin + steps + shape.ahead).fill(Number.NaN);
   values.set(seen.values.subarray(0, origin));
-  const room = workspaceFor(layout, 1);
+  const room = createWorkspace(layout, 1);
   for (let done = 0; done < steps; done += shape.ahead) {
     const now = { values, calendar: seen.calendar, leastScale: seen.leastScale };
     const { windows, scales } = windowsAt(shape, now, index, [origin + done], false);
@@ -237,7 +237,7 @@ function missedOf(
 ): Float64Array[] {
   const { fineSteps } = seen;
   const skip = series.values.length % fineSteps;
-  const rooted = root(series.values);
+  const rooted = signedRoots(series.values);
   const n = seen.values.length;
   const apart = Math.max(1, Math.floor((n - heldBack) / heldBackOrigins));
   const buckets = bucketsOf(reach, Math.max(1, 3_600_000 / series.stepMs));
@@ -302,14 +302,16 @@ function answer(
     gap,
   );
   const buckets = bucketsOf(weights.reach, Math.max(1, 3_600_000 / series.stepMs));
-  const centers = buckets.map(({ from, to }) => Math.log((from + to) / 2));
+  const centers = logCenters(buckets);
   const wanted = [...new Set([...levels, 0.5])].sort((a, b) => a - b);
-  const offsets = weights.missed[index].map((errors) => wanted.map((level) => conformal(errors, level) * unitOf(seen)));
+  const offsets = weights.missed[index].map((errors) =>
+    wanted.map((level) => conformalQuantile(errors, level) * unitOf(seen)),
+  );
   const rows = offsets.map((row) => Float64Array.from(row));
   const nonNegative = seen.values.every((v) => !(v < 0));
   const quantiles = wanted.map(() => new Float64Array(horizon));
   for (let j = 0; j < horizon; j++)
-    between(centers, Math.log(gap + j + 0.5), rows).forEach((offset, k) => {
+    interpolateRows(centers, Math.log(gap + j + 0.5), rows).forEach((offset, k) => {
       const z = medians[j] + offset;
       quantiles[k][j] = nonNegative && !(z > 0) ? 0 : z * Math.abs(z);
     });
@@ -323,13 +325,4 @@ function answer(
     method: `SNTSF, ${weights.epochs} passes, validation error ${weights.validationLoss.toFixed(3)} of the mean`,
     coverage: [],
   };
-}
-
-/** Quantile of ascending errors with the n + 1 of conformal prediction; 0 where there are none. */
-function conformal(sorted: Float64Array, level: number): number {
-  if (sorted.length === 0) return 0;
-  const at = Math.max(0, Math.min(sorted.length - 1, level * (sorted.length + 1) - 1));
-  const low = Math.floor(at);
-  const high = Math.min(sorted.length - 1, low + 1);
-  return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
 }

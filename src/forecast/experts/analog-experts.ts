@@ -1,9 +1,12 @@
+import { presentMean } from "../../series/gaps.ts";
 import { smallest } from "../../series/statistics/robust-statistics.ts";
 import { sortTogether, weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
+import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
+import { gridLevels } from "../quantiles/quantile-grid.ts";
 import { powers } from "./day-profile.ts";
+import { type Expert, type ExpertInput, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
-import { type Expert, gridLevels, type Past, presentMean, stepsIn, unrootInPlace } from "./past.ts";
-import { addLevels, fitOf } from "./profile-and-level.ts";
+import { addLevels, fitOf } from "./profile-experts.ts";
 
 /** How many past moments are looked at for each lead; the distance of the one in the middle sets the scale of weights. */
 const nearest = 40;
@@ -27,9 +30,9 @@ interface Memory {
   readonly hasGaps: boolean;
 }
 
-const memories = new WeakMap<Past, Memory>();
+const memories = new WeakMap<ExpertInput, Memory>();
 
-function recall(past: Past): Memory {
+function recall(past: ExpertInput): Memory {
   const known = memories.get(past);
   if (known !== undefined) return known;
   const mean = presentMean(past.rooted);
@@ -44,7 +47,7 @@ function recall(past: Past): Memory {
 }
 
 /** @param clock added to a distance for each squared hour that two moments are apart on the wall clock */
-function quantilesOfAnalogs(past: Past, clock: number): Float64Array | undefined {
+function quantilesOfAnalogs(past: ExpertInput, clock: number): Float64Array | undefined {
   const { leads } = past;
   const n = past.rooted.length;
   const memory = recall(past);
@@ -77,14 +80,14 @@ function quantilesOfAnalogs(past: Past, clock: number): Float64Array | undefined
     if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
       for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
   }
-  return unrootInPlace(out);
+  return signedSquaresInPlace(out);
 }
 
 /**
  * Distance of now to each past moment: mean squared difference over the last three hours, recent samples counting most (half
  * each hour), over the variance; more if only one is on a weekend, more with age.
  */
-function measureDistances(past: Past): Pick<Memory, "first" | "distances"> {
+function measureDistances(past: ExpertInput): Pick<Memory, "first" | "distances"> {
   const { rooted, stepsPerDay } = past;
   const { dayOfWeek } = past.calendar;
   const n = rooted.length;
@@ -133,7 +136,11 @@ function measureDistances(past: Past): Pick<Memory, "first" | "distances"> {
 }
 
 /** Distances that also count how far apart two moments are on the wall clock. */
-function addClock({ first, distances }: Memory, { rooted, stepsPerDay, calendar }: Past, clock: number): Float64Array {
+function addClock(
+  { first, distances }: Memory,
+  { rooted, stepsPerDay, calendar }: ExpertInput,
+  clock: number,
+): Float64Array {
   const n = rooted.length;
   const now = n + calendar.offsetSteps[n];
   const out = new Float64Array(distances.length);

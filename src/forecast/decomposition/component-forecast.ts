@@ -1,10 +1,10 @@
 import { binMeans } from "../../series/resample.ts";
 import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/robust-statistics.ts";
-import { robustStl } from "../decomposition/robust-stl.ts";
-import { carryTrend, robustTrend } from "../decomposition/robust-trend.ts";
+import { robustStl } from "./robust-stl.ts";
+import { extrapolateTrend, robustTrend } from "./robust-trend.ts";
 
 /** A decomposed history, carried on. */
-export interface CarriedParts {
+export interface ComponentForecast {
   /** Trend and seasons at each lead asked for. */
   readonly center: Float64Array;
   /** How far values strayed from the parts at that phase, at each lead; above 0. */
@@ -15,8 +15,26 @@ export interface CarriedParts {
   readonly recent: number;
 }
 
+/** Cycles of history that a period needs: two, and the bin by which a decomposition on bins may cut them short. */
+export const cyclesNeeded = 2 + 1 / 16;
+const mostPeriods = 3;
+
+/** The strongest three periods that the history shows often enough, none near another. */
+export function usablePeriods(periods: readonly number[], length: number): number[] {
+  const used: number[] = [];
+  for (const period of periods)
+    if (
+      period >= 2 &&
+      period * cyclesNeeded <= length &&
+      used.every((other) => Math.abs(other / period - 1) > 0.05) &&
+      used.length < mostPeriods
+    )
+      used.push(period);
+  return used;
+}
+
 /** What the parts are made from. */
-export interface PartsRequest {
+export interface ComponentRequest {
   /** Samples up to an origin, NaN where missing, length n. */
   readonly values: Float64Array;
   /** Samples a cycle, fractions allowed, each at most n/2; none for a series that has only a trend. */
@@ -39,7 +57,13 @@ const cyclesLooked = 8;
  * Splits a history into trend and seasons (RobustSTL, or RobustTrend where there is no period) and carries each on: the trend
  * by a damped slope, the season by the mean of its last cycles, the recent ones first.
  */
-export function carryParts({ values, periods, leads, stepsPerHour, leastSpread }: PartsRequest): CarriedParts {
+export function forecastComponents({
+  values,
+  periods,
+  leads,
+  stepsPerHour,
+  leastSpread,
+}: ComponentRequest): ComponentForecast {
   const n = values.length;
   const longest = Math.max(0, ...periods);
   const each = Math.max(1, Math.ceil(longest > 0 ? longest / binsPerPeriod : n / binsWithoutPeriod));
@@ -54,7 +78,12 @@ export function carryParts({ values, periods, leads, stepsPerHour, leastSpread }
   const season = carrySeasons(rest, periods, reach);
   // φ = 0.98 in five minutes, on slopes of the last three hours, or of three bins where those are longer.
   const memory = Math.max(3, Math.round((3 * stepsPerHour) / each));
-  const ahead = carryTrend(fitted.trend, Math.ceil(reach / each) + 2, 0.98 ** ((12 * each) / stepsPerHour), memory);
+  const ahead = extrapolateTrend(
+    fitted.trend,
+    Math.ceil(reach / each) + 2,
+    0.98 ** ((12 * each) / stepsPerHour),
+    memory,
+  );
   const usual = median(fitted.trend);
 
   const strayed = finiteOf(season.remainder);

@@ -1,7 +1,9 @@
-import { centredMean, dayProfile, dayWeights, type Profile } from "./day-profile.ts";
+import { centeredMean } from "../../series/statistics/moving-mean.ts";
+import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
+import { dayProfile, dayWeights, type Profile } from "./day-profile.ts";
 import { quantilesOfDays } from "./day-samples.ts";
+import { type Expert, type ExpertInput, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
-import { type Expert, type Past, stepsIn, unrootInPlace } from "./past.ts";
 
 export const weekdayOrWeekend = dayWeights(0.15);
 
@@ -22,9 +24,9 @@ export const driftingLevel: Expert = {
   name: "drifting level",
   forecast(past) {
     if (past.rooted.length < past.stepsPerDay) return undefined;
-    const daily = centredMean(past.rooted, Math.floor(past.stepsPerDay / 2));
-    const profile = dayProfile(less(past.rooted, daily), past, weekdayOrWeekend);
-    const residual = less(past.rooted, profile.past);
+    const daily = centeredMean(past.rooted, Math.floor(past.stepsPerDay / 2));
+    const profile = dayProfile(subtract(past.rooted, daily), past, weekdayOrWeekend);
+    const residual = subtract(past.rooted, profile.past);
     const level = levelsBefore(residual, Math.max(0.35, stepsIn(past, 60)));
     const shares = new Float64Array(past.leads.length).fill(1);
     return sampleDays(past, profile, residual, [level], shares, { fading: 0.9, days: weekdayOrWeekend });
@@ -52,7 +54,7 @@ export const weekProfile: Expert = {
   forecast(past) {
     if (past.rooted.length < 14 * past.stepsPerDay) return undefined;
     const profile = dayProfile(past.rooted, past, sameWeekday);
-    const residual = less(past.rooted, profile.past);
+    const residual = subtract(past.rooted, profile.past);
     const levels = [5, 60, 1440].map((minutes) => levelsBefore(residual, Math.max(0.35, stepsIn(past, minutes))));
     const shares = levelShares(residual, levels, past.leads, past.horizon, { ...fitOf(past), penalty: 0.3 });
     return sampleDays(past, profile, residual, levels, shares, { fading: 0.95, days: weekdayOrWeekend });
@@ -64,26 +66,26 @@ interface ProfileAndResidual {
   readonly residual: Float64Array;
 }
 
-const profiles = new WeakMap<Past, ProfileAndResidual>();
+const profiles = new WeakMap<ExpertInput, ProfileAndResidual>();
 
 /** The day's profile of a history and what it leaves; made once for the experts that share it. */
-export function profileOf(past: Past): ProfileAndResidual {
+export function profileOf(past: ExpertInput): ProfileAndResidual {
   let known = profiles.get(past);
   if (known === undefined) {
     const profile = dayProfile(past.rooted, past, weekdayOrWeekend);
-    known = { profile, residual: less(past.rooted, profile.past) };
+    known = { profile, residual: subtract(past.rooted, profile.past) };
     profiles.set(past, known);
   }
   return known;
 }
 
 /** Shares of levels are fitted from a quarter of a day on, 96 times a day. */
-export function fitOf({ stepsPerDay }: Past): { from: number; every: number } {
+export function fitOf({ stepsPerDay }: ExpertInput): { from: number; every: number } {
   return { from: Math.max(2, Math.floor(stepsPerDay / 4)), every: Math.max(1, Math.floor(stepsPerDay / 96)) };
 }
 
 function sampleDays(
-  past: Past,
+  past: ExpertInput,
   profile: Profile,
   residual: Float64Array,
   levels: readonly Float64Array[],
@@ -92,7 +94,7 @@ function sampleDays(
 ): Float64Array {
   const base = addLevels(profile.ahead, levels, shares);
   const { from } = fitOf(past);
-  return unrootInPlace(quantilesOfDays(past, { residual, base, fallback: 0, levels, shares, from, ...weights }));
+  return signedSquaresInPlace(quantilesOfDays(past, { residual, base, fallback: 0, levels, shares, from, ...weights }));
 }
 
 /** For each lead: `values` + Σ share · the level known now. */
@@ -106,7 +108,7 @@ export function addLevels(values: Float64Array, levels: readonly Float64Array[],
 }
 
 /** values − other, sample by sample. */
-export function less(values: Float64Array, other: Float64Array): Float64Array {
+export function subtract(values: Float64Array, other: Float64Array): Float64Array {
   const out = new Float64Array(values.length);
   for (let i = 0; i < out.length; i++) out[i] = values[i] - other[i];
   return out;

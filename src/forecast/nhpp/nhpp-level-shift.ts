@@ -1,7 +1,7 @@
 import { median } from "../../series/statistics/robust-statistics.ts";
 
 /** A lasting change of level: what came from `at` on is `factor` times what came before at the same time of day. */
-export interface ChangeOfLevel {
+export interface ArrivalLevelShift {
   /** In steps. */
   readonly at: number;
   readonly factor: number;
@@ -29,7 +29,7 @@ const fewestCounts = 2;
  * @param counts arrivals a step, in units in which they scatter about as Poisson's; NaN where missing
  * @returns undefined where there is none of the last two days to at least three times, or a third of, the level
  */
-export function lastChangeOfLevel(counts: Float64Array, stepsPerHour: number): ChangeOfLevel | undefined {
+export function lastLevelShift(counts: Float64Array, stepsPerHour: number): ArrivalLevelShift | undefined {
   const perHour = Math.round(stepsPerHour);
   if (perHour < 1) return undefined;
   const hours = Math.floor(counts.length / perHour);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { withoutWildValues } from "../../../../src/forecast/data/wild-values.ts";
+import { withoutOutliers } from "../../../../src/forecast/data/outliers.ts";
 import { dailyLoad } from "../synthetic.ts";
 
 const minute = 60_000;
@@ -8,7 +8,7 @@ const load = dailyLoad({ days: 2, stepMinutes: 1 });
 const last = load.length - 1;
 const put = (at: number, ...run: number[]) => load.map((value, t) => run[t - at] ?? value);
 const found = (values: Float64Array, stepMs = minute) => {
-  const { values: kept, wild } = withoutWildValues(values, stepMs);
+  const { values: kept, wild } = withoutOutliers(values, stepMs);
   const at = [...kept.keys()].filter((t) => Number.isNaN(kept[t]) && !Number.isNaN(values[t]));
   expect(at).toHaveLength(wild);
   return at;
@@ -51,7 +51,7 @@ describe("load is none", () => {
     fc.assert(
       fc.property(within, (list) => {
         const values = Float64Array.from(list);
-        expect(withoutWildValues(values, minute).values).toBe(values);
+        expect(withoutOutliers(values, minute).values).toBe(values);
       }),
     );
   });

@@ -1,6 +1,8 @@
 import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
+import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
+import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { type Expert, type ExpertInput, stepsIn } from "./expert.ts";
 import { levelsBefore } from "./level.ts";
-import { type Expert, gridLevels, type Past, stepsIn, unrootInPlace } from "./past.ts";
 
 /** As many past changes as this tell their quantiles well enough. */
 const mostSamples = 120;
@@ -38,7 +40,7 @@ export const drift: Expert = {
         out[q * leads.length + l] = level[n] + Math.sign(normal) * Math.hypot(moved, unseen * normal);
       }
     }
-    return unrootInPlace(out);
+    return signedSquaresInPlace(out);
   },
 };
 
@@ -54,7 +56,7 @@ function sampleChanges(rooted: Float64Array, level: Float64Array, span: number, 
   return count;
 }
 
-function unseenSpread({ rooted, stepMinutes }: Past, lead: number, daysSeen: number): number {
+function unseenSpread({ rooted, stepMinutes }: ExpertInput, lead: number, daysSeen: number): number {
   let sum = 0;
   let count = 0;
   for (let i = 0; i < rooted.length; i++) {

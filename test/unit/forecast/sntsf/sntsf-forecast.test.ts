@@ -1,7 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Forecast, ForecastRequest } from "../../../../src/forecast/forecast.ts";
-import { fitSntsf, type SntsfOptions, type SntsfWeights, sntsfForecast } from "../../../../src/forecast/sntsf/sntsf.ts";
+import {
+  fitSntsf,
+  type SntsfOptions,
+  type SntsfWeights,
+  sntsfForecast,
+} from "../../../../src/forecast/sntsf/sntsf-forecast.ts";
 import { layoutOf } from "../../../../src/forecast/sntsf/sntsf-network.ts";
 import { lossOf, train, type Windows } from "../../../../src/forecast/sntsf/sntsf-training.ts";
 import { featuresFor, toNetworkSeries, windowsAt } from "../../../../src/forecast/sntsf/sntsf-windows.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { atPresentSize, grownBy, steadyGrowth } from "../../../../src/forecast/experts/steady-growth.ts";
-import { forecast } from "../../../../src/forecast/forecast.ts";
+import { atPresentSize, grownBy, steadyGrowth } from "../../../../src/forecast/data/steady-growth.ts";
+import { forecast } from "../../../../src/forecast/experts/expert-forecast.ts";
 import { seededRandom } from "../../../../src/series/statistics/seeded-random.ts";
 
 const stepMs = 300_000;
