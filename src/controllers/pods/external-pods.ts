@@ -7,6 +7,7 @@ import type { ExternalPodStates } from "../../pods/external-pod-states.ts";
 import { type PodInState, readPodInState } from "../../pods/pod-in-state.ts";
 import type { TransitionPlan } from "../../pods/transitions.ts";
 import type { ExternalPrograms, ExternalRef, Question } from "../external-programs/external-programs.ts";
+import { faultHoldsMs, orderHoldsMs, type ProgramAnswer, statesHoldMs } from "./program-answer.ts";
 import type { Pod } from "./workload-pods.ts";
 
 export interface ExternalPodsOptions {
@@ -14,24 +15,6 @@ export interface ExternalPodsOptions {
   /** Called when a program has answered about a profile's pods, or failed to. */
   readonly onAnswered: (key: string) => void;
   readonly now: () => number;
-}
-
-/** What is known of a program's answer about a workload's pods. */
-export interface ProgramAnswer<T> {
-  readonly answer?: T;
-  /** Why there is none, or none that is new. */
-  readonly fault?: string;
-  /** Whether the first answer is waited for. */
-  readonly isAsking: boolean;
-}
-
-/** When a program is to be asked again though nothing else happens: after a failure, or as it may want other states. */
-export function askAgainMs(
-  order: ProgramAnswer<unknown> | undefined,
-  states: ProgramAnswer<unknown> | undefined,
-): number | undefined {
-  if (order?.fault !== undefined || states?.fault !== undefined) return faultHoldsMs;
-  return states && statesHoldMs;
 }
 
 type Answer = Readonly<Record<string, unknown>>;
@@ -66,11 +49,7 @@ interface KeptAnswer extends ProgramAnswer<unknown> {
   readonly names: ReadonlySet<string>;
 }
 
-/** An answer holds so long, or less where there are new pods. */
-const orderHoldsMs = 30_000;
-const statesHoldMs = 10_000;
-/** One that failed is asked again after this. */
-const faultHoldsMs = 5000;
+/** New pods are asked about after this. */
 const newPodsWaitMs = 2000;
 /** A program that failed is not told again for so long. */
 const failedForMs = 2000;

@@ -122,6 +122,9 @@ function metadataOf(marks: PodMarks): object {
   return { annotations, ...(labels && { labels }) };
 }
 
+/** So many pods are written to at a time. */
+export const writesAtOnce = 24;
+
 /** Carries out at most so many at a time; all are tried, then the first failure is thrown. */
 export async function inParallel<T>(items: readonly T[], most: number, act: (item: T) => Promise<void>): Promise<void> {
   const failures: unknown[] = [];

@@ -89,7 +89,7 @@ export class ReplicaProfileController {
     this.#selectors.set(key, scale.selector === "" ? null : parseSelector(scale.selector));
     const pods = selectPods(caches.pods.list(namespace), scale.selector);
     const isKept = this.#isKept(key, profile.spec, scale.replicas);
-    const outcome = await this.#options.podStates.reconcilePods(profile, target, scale, pods, isKept);
+    const outcome = await this.#options.podStates.reconcilePods({ profile, target, scale, pods, isKept });
     this.#constraints.set(key, outcome?.constraints ?? {});
     const replicas = outcome ? outcome.plan.replicas : replicasWanted(profile.spec, scale.replicas);
     if (replicas !== scale.replicas && !this.#hpaActs(profile)) {

@@ -1,0 +1,126 @@
+import type { Log } from "../../kube/log.ts";
+import type { NodeRooms } from "../../pods/inject/node-room.ts";
+import { type PodInState, readPodInState } from "../../pods/pod-in-state.ts";
+import {
+  isEmpty,
+  loweredRequests,
+  type PodRequests,
+  presentRequests,
+  requestChanges,
+  requestsBefore,
+  resizeState,
+} from "../../pods/requests.ts";
+import { type StandbyMode, standbyModes } from "../../pods/sidecar-protocol.ts";
+import type { Transition } from "../../pods/transitions.ts";
+import type { PodMemories } from "./pod-memory.ts";
+import { inParallel, type PodWriter, writesAtOnce } from "./pod-writer.ts";
+import type { Pod } from "./workload-pods.ts";
+
+/** A kubelet that does not answer is waited for so long: pods serve first, and are booked afterwards. */
+const longestGrantMs = 3000;
+/** A pod whose node had no room for its requests is asked again after this: room often comes within seconds, as others are frozen. */
+const firstWaitForRoomMs = 5000;
+const longestWaitForRoomMs = 5 * 60_000;
+
+/** Lowers the requests of frozen pods, and gives them back before the pods wake. */
+export class PodResizer {
+  readonly #writer: Pick<PodWriter, "mark" | "resize">;
+  readonly #memories: PodMemories;
+  readonly #log: Log;
+
+  constructor({ writer, memories, log }: { writer: PodWriter; memories: PodMemories; log: Log }) {
+    this.#writer = writer;
+    this.#memories = memories;
+    this.#log = log;
+  }
+
+  /** Whether a frozen pod has its requests back, or need not wait for them; asks for them where nobody has. */
+  async mayWake(pod: Pod, rooms: NodeRooms, nowMs: number): Promise<boolean> {
+    const before = requestsBefore(pod);
+    if (before === undefined) return true;
+    const memory = this.#memories.of(pod);
+    const changes = requestChanges(pod, before);
+    if (memory.isFixed) return true;
+    if (!isEmpty(changes)) {
+      memory.growingMs = nowMs;
+      memory.hasRoom = rooms.take(pod, before);
+      // What can't be asked for is not waited for, nor what is sure to be given.
+      return !(await this.#resize(pod, changes)) || memory.hasRoom;
+    }
+    const state = resizeState(pod, before);
+    switch (state) {
+      case "Granted":
+        memory.growingMs = undefined;
+        memory.waitForRoomMs = undefined;
+        return true;
+      case "Pending":
+        memory.growingMs ??= nowMs;
+        return memory.hasRoom === true || nowMs - memory.growingMs > longestGrantMs;
+      case "Deferred":
+      case "Infeasible":
+        // While it is deferred the scheduler books what was asked for, and other pods could not use the room.
+        memory.waitForRoomMs = Math.min(longestWaitForRoomMs, 2 * (memory.waitForRoomMs ?? firstWaitForRoomMs / 2));
+        memory.refusedUntilMs = nowMs + memory.waitForRoomMs;
+        memory.growingMs = undefined;
+        this.#log.info("a frozen pod can't wake: its node has no room for its requests", {
+          pod: `${pod.metadata.namespace}/${pod.metadata.name}`,
+          state,
+        });
+        await this.#resize(pod, loweredRequests(pod, modeInUse(pod), before));
+        return false;
+    }
+  }
+
+  /** Lowers the requests of pods that are frozen, and restores those of pods that run; pods in transition are left alone. */
+  async fit(pods: readonly Pod[], inState: readonly PodInState[], transitions: readonly Transition[]): Promise<void> {
+    const moving = new Set(transitions.map(({ pod }) => pod));
+    const byName = new Map(inState.map((each) => [each.name, each]));
+    await inParallel(pods, writesAtOnce, async (pod) => {
+      const { name } = pod.metadata;
+      const { state, standby } = byName.get(name)!;
+      if (moving.has(name)) return;
+      if (state === "Standby" && standby?.frozen) await this.#lower(pod);
+      else if (state !== "Standby") await this.restore(pod);
+    });
+  }
+
+  /** Gives a pod back the requests that it had before it was frozen. */
+  async restore(pod: Pod): Promise<void> {
+    const before = requestsBefore(pod);
+    if (before === undefined) return;
+    const changes = requestChanges(pod, before);
+    if (!isEmpty(changes)) await this.#resize(pod, changes);
+    else if (resizeState(pod, before) === "Granted") await this.#writer.mark(pod, { requests: undefined });
+  }
+
+  async #lower(pod: Pod): Promise<void> {
+    const known = requestsBefore(pod);
+    const before = known ?? presentRequests(pod);
+    const changes = requestChanges(pod, loweredRequests(pod, modeInUse(pod), before));
+    if (isEmpty(changes)) return;
+    // Written down first: lowered without this, nobody would know what to ask for again.
+    if (known === undefined) await this.#writer.mark(pod, { requests: before });
+    await this.#resize(pod, changes);
+  }
+
+  /** @returns whether the API server took it; a pod that can't be resized is not tried again */
+  async #resize(pod: Pod, changes: PodRequests): Promise<boolean> {
+    const memory = this.#memories.of(pod);
+    if (memory.isFixed) return false;
+    const why = await this.#writer.resize(pod, changes);
+    if (why === undefined) return true;
+    memory.isFixed = true;
+    const { namespace, name } = pod.metadata;
+    this.#log.warn("a pod can't be resized in place; it keeps its requests", {
+      pod: `${namespace}/${name}`,
+      error: why,
+    });
+    return false;
+  }
+}
+
+/** How a frozen pod's memory was given back, as its condition says. */
+function modeInUse(pod: Pod): StandbyMode {
+  const { standby } = readPodInState(pod);
+  return standbyModes.find((mode) => mode === standby?.reason) ?? "FreezeOnly";
+}
