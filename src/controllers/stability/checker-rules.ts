@@ -1,7 +1,7 @@
 import { type MetricSpec, metricName, metricTarget } from "../../api/fields/metrics.ts";
 import type { MeasuredRule } from "../../stability/check-metrics.ts";
 import type { PodRequests } from "../workload/metric-query.ts";
-import type { LiveLoad } from "../workload/metric-reader.ts";
+import type { LiveLoad } from "../workload/metric-subject.ts";
 
 /**
  * A checker's rule with what was measured, in the terms of its target: a Value target takes the workload's total, an AverageValue target

@@ -19,7 +19,8 @@ import {
 } from "../../stability/stability.ts";
 import type { ExternalPrograms, ExternalRef } from "../external-programs/external-programs.ts";
 import { countPods, type Pod, requestsOf } from "../pods/workload-pods.ts";
-import type { MetricReader, MetricSubject } from "../workload/metric-reader.ts";
+import type { MetricReader } from "../workload/metric-reader.ts";
+import type { MetricSubject } from "../workload/metric-subject.ts";
 import { measuredRule } from "./checker-rules.ts";
 import type { RegressionWatch } from "./regression-watch.ts";
 

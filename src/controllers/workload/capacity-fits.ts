@@ -6,7 +6,8 @@ import type { Log } from "../../kube/log.ts";
 import { stamp } from "../../kube/times.ts";
 import type { Series } from "../../series/series.ts";
 import { readyPodsQuery } from "./metric-query.ts";
-import type { MetricReader, MetricSubject } from "./metric-reader.ts";
+import type { MetricReader } from "./metric-reader.ts";
+import type { MetricSubject } from "./metric-subject.ts";
 import { metricsOf, type Workload } from "./workload.ts";
 
 export interface CapacityFitsOptions {

@@ -1,7 +1,8 @@
 import { metricName } from "../../api/fields/metrics.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Log } from "../../kube/log.ts";
-import type { MetricReader, MetricSubject } from "./metric-reader.ts";
+import type { MetricReader } from "./metric-reader.ts";
+import type { MetricSubject } from "./metric-subject.ts";
 import type { Workload } from "./workload.ts";
 
 export interface HistoryLoaderOptions {

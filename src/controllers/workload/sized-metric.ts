@@ -3,7 +3,8 @@ import type { MetricSpec } from "../../api/fields/metrics.ts";
 import { type Demand, demandSeries } from "../../capacity/demand.ts";
 import type { CapacityModel } from "../../capacity/linear.ts";
 import type { Series } from "../../series/series.ts";
-import type { MetricReader, MetricSubject, PastLoad } from "./metric-reader.ts";
+import type { MetricReader } from "./metric-reader.ts";
+import type { MetricSubject, PastLoad } from "./metric-subject.ts";
 
 /** A metric that sizes the workload, or the one that several loads make together. */
 export interface SizedMetric {

@@ -2,7 +2,7 @@ import type { MetricSpec } from "../../api/fields/metrics.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Decision } from "../../decide/decision.ts";
 import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
-import type { MetricSubject } from "./metric-reader.ts";
+import type { MetricSubject } from "./metric-subject.ts";
 import type { SizedMetric } from "./sized-metric.ts";
 import { Workload } from "./workload.ts";
 

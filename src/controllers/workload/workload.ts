@@ -10,7 +10,7 @@ import type { Series } from "../../series/series.ts";
 import type { StabilityDecision } from "../../stability/stability.ts";
 import { PodRecords } from "../pods/pod-records.ts";
 import { type PodRequests, podTarget } from "./metric-query.ts";
-import { type MetricSubject, metricIdentity } from "./metric-reader.ts";
+import { type MetricSubject, metricIdentity } from "./metric-subject.ts";
 import type { SizedMetric } from "./sized-metric.ts";
 
 /** A clock that goes back further than this begins anew; a smaller step back is waited for. */

@@ -7,7 +7,7 @@ import { IhpaController } from "../../../../src/controllers/ihpa/ihpa-controller
 import type { HorizontalPodAutoscaler } from "../../../../src/controllers/ihpa/managed-hpa.ts";
 import { controllerMetrics } from "../../../../src/controllers/metrics.ts";
 import type { Pod } from "../../../../src/controllers/pods/workload-pods.ts";
-import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-reader.ts";
+import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-subject.ts";
 import { Workloads } from "../../../../src/controllers/workload/workload-memory.ts";
 import { silent } from "../../../../src/kube/log.ts";
 import { Cache } from "../../../../src/kube/watch/cache.ts";

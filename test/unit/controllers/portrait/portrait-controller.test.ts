@@ -10,7 +10,7 @@ import { controllerMetrics } from "../../../../src/controllers/metrics.ts";
 import { BurstPortraits } from "../../../../src/controllers/portrait/burst-portraits.ts";
 import { PortraitController } from "../../../../src/controllers/portrait/portrait-controller.ts";
 import { PortraitWriter } from "../../../../src/controllers/portrait/portrait-writer.ts";
-import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-reader.ts";
+import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-subject.ts";
 import { Workload } from "../../../../src/controllers/workload/workload.ts";
 import type { Decision } from "../../../../src/decide/decision.ts";
 import { forecast } from "../../../../src/forecast/experts/expert-forecast.ts";

@@ -4,7 +4,7 @@ import { metricName } from "../../../../src/api/fields/metrics.ts";
 import type { IntelligentHorizontalPodAutoscalerSpecWritten } from "../../../../src/api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { CollectError } from "../../../../src/collect/collect-error.ts";
 import { type CheckSubject, StabilityChecks } from "../../../../src/controllers/stability/stability-checks.ts";
-import type { LiveLoad, MetricSubject } from "../../../../src/controllers/workload/metric-reader.ts";
+import type { LiveLoad, MetricSubject } from "../../../../src/controllers/workload/metric-subject.ts";
 import { silent } from "../../../../src/kube/log.ts";
 import type { StabilityDecision } from "../../../../src/stability/stability.ts";
 import { ihpaOf, iso, nowMs, podOf } from "../objects.ts";

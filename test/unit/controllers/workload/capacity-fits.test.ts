@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import type { MetricSpec } from "../../../../src/api/fields/metrics.ts";
 import { CapacityFits } from "../../../../src/controllers/workload/capacity-fits.ts";
-import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-reader.ts";
+import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-subject.ts";
 import { liveOf, pastOf } from "../../../../src/controllers/workload/sized-metric.ts";
 import { Workload } from "../../../../src/controllers/workload/workload.ts";
 import type { Log } from "../../../../src/kube/log.ts";

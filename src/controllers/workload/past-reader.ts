@@ -1,0 +1,135 @@
+import type { Cause } from "../../api/cause.ts";
+import { type MetricSpec, metricName } from "../../api/fields/metrics.ts";
+import { parseDuration } from "../../api/values/duration.ts";
+import { CollectError } from "../../collect/collect-error.ts";
+import type { Histories } from "../../collect/history.ts";
+import type { CollectMetrics } from "../../collect/metrics.ts";
+import type { HistoryStore } from "../../collect/metrics-api/history-store.ts";
+import { podRecordsFromSeries } from "../../collect/pods/pod-series.ts";
+import type { PodRecord } from "../../collect/pods/pod-windows.ts";
+import type { Log } from "../../kube/log.ts";
+import type { Series } from "../../series/series.ts";
+import type { Sources } from "../metric-source/sources.ts";
+import { totalling } from "../pods/pod-totals.ts";
+import { podPattern } from "./metric-query.ts";
+import { faultOf, routeOf } from "./metric-route.ts";
+import { loadKey, type MetricSubject, type PastLoad } from "./metric-subject.ts";
+
+export interface PastReaderOptions {
+  readonly sources: Pick<Sources, "get">;
+  readonly histories: Histories;
+  /** The embedded history, for metrics without a store; undefined where the controller was given no history file. */
+  readonly store: HistoryStore | undefined;
+  readonly metrics?: CollectMetrics;
+  readonly log: Log;
+  readonly now: () => number;
+}
+
+/** Step of the embedded history. */
+export const embeddedStepMs = 60_000;
+/** A history whose newest value is older than this says that the source is silent. */
+const silentMs = 900_000;
+/** Pods' own history reaches this far back, at this step: thousands of pods a month would be too much to ask for. */
+const podsSpanMs = 2 * 86_400_000;
+const podsStepMs = 60_000;
+
+/** Reads the past of loads and of pods. */
+export class PastReader {
+  readonly #options: PastReaderOptions;
+
+  constructor(options: PastReaderOptions) {
+    this.#options = options;
+  }
+
+  /** All of a load's history that could be read. Failures are outcomes. */
+  async past(subject: MetricSubject, spec: MetricSpec, span: string): Promise<PastLoad> {
+    const { sources, histories, metrics, now } = this.#options;
+    const route = await routeOf(sources, subject, spec);
+    if (route.kind === "Fault") return { kind: "Unknown", fault: route.fault };
+    if (route.kind === "Api") return this.#embedded(loadKey(subject, spec), parseDuration(span));
+    const { client, stepMs, lagMs, name } = route.source;
+    const { series, freshAtMs, fault } = await histories.refresh({
+      source: route.load.isPerPod ? totalling(client, subject.pods, route.load.lookbackMs) : client,
+      query: route.load.query,
+      stepMs,
+      spanMs: parseDuration(span),
+      lagMs,
+    });
+    metrics?.history(name, series.values);
+    if (series.values.length === 0)
+      return {
+        kind: "Unknown",
+        fault: fault
+          ? faultOf(fault)
+          : {
+              reason: "NoMetrics",
+              message: `metric source ${name} has no value of ${metricName(spec)} in the last ${span}: ${route.load.query}`,
+            },
+      };
+    // Old parts that fail make a history shorter, not stale.
+    if (fault && (freshAtMs === undefined || now() - freshAtMs > stepMs))
+      return { kind: "Known", series, fault: faultOf(fault) };
+    return { kind: "Known", series, ...this.#silence(series, metricName(spec)) };
+  }
+
+  /** What the workload's sources know of its pods' past; nothing where they have none of kube-state-metrics' series. */
+  async pods(subject: MetricSubject): Promise<PodRecord[]> {
+    const { sources, log, now } = this.#options;
+    for (const spec of subject.metrics) {
+      const route = await routeOf(sources, subject, spec);
+      if (route.kind !== "Store") continue;
+      const { client, tenantQuery, lagMs } = route.source;
+      const toMs = Math.floor((now() - lagMs) / podsStepMs) * podsStepMs;
+      try {
+        const records = await podRecordsFromSeries(
+          { range: (query, range, options) => client.range(tenantQuery(query, subject.namespace), range, options) },
+          {
+            namespace: subject.namespace,
+            namePattern: podPattern(subject.target),
+            expectedPods: Math.max(1, subject.pods.length),
+          },
+          { startMs: toMs - podsSpanMs, endMs: toMs, stepMs: podsStepMs },
+        );
+        return records.filter(({ uid }) => uid !== ""); // old exporters tell no uid, and names come again
+      } catch (error) {
+        if (!(error instanceof CollectError)) throw error;
+        log.warn("the pods' past could not be read", { ihpa: subject.key, error: error.message });
+        return [];
+      }
+    }
+    return [];
+  }
+
+  #embedded(key: string, spanMs: number): PastLoad {
+    const { store, now } = this.#options;
+    if (!store)
+      return {
+        kind: "Unknown",
+        fault: {
+          reason: "NoMetrics",
+          message:
+            "there is no metric source and no embedded history; make a MetricSource, or start the controller with --history FILE",
+        },
+      };
+    const toMs = Math.floor(now() / embeddedStepMs) * embeddedStepMs;
+    const series = store.read(key, embeddedStepMs, toMs - spanMs, toMs);
+    if (series.values.length === 0)
+      return {
+        kind: "Unknown",
+        fault: { reason: "HistoryTooShort", message: "the embedded history begins with the next sample" },
+      };
+    return { kind: "Known", series, ...this.#silence(series, "the metric") };
+  }
+
+  #silence(series: Series, name: string): { fault?: Cause } {
+    const agoMs = this.#options.now() - knownUntilMs(series);
+    if (agoMs < Math.max(silentMs, 3 * series.stepMs)) return {};
+    return {
+      fault: { reason: "NoMetrics", message: `${name} has had no value for ${Math.round(agoMs / 60_000)} minutes` },
+    };
+  }
+}
+
+function knownUntilMs({ startMs, stepMs, values }: Series): number {
+  return startMs + stepMs * (values.findLastIndex((value) => !Number.isNaN(value)) + 1);
+}
