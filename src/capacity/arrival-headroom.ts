@@ -1,10 +1,11 @@
 import { countQuantile } from "../series/statistics/count-distribution.ts";
+import { short } from "./sizing.ts";
 
-/** How requests arrive while pods asked for now come up. */
+/** The start-up of a pod, and how requests arrive in it. */
 export interface ArrivalWindow {
   /** From a pod's creation until it serves, above 0. */
   readonly startupSeconds: number;
-  /** Chance, in (0, 1), that no more requests arrive over the start-up than the pods are sized for: 1 − α. */
+  /** Probability, in (0, 1), that no more requests arrive during the start-up than the pods are sized for: 1 − α. */
   readonly level: number;
   /** How much more than Poisson's the arrivals scatter, at least 0: `countDispersion` of windows as long as the start-up or longer. */
   readonly dispersion: number;
@@ -12,10 +13,10 @@ export interface ArrivalWindow {
 
 /** A load with its headroom. */
 export interface ArrivalHeadroom {
-  /** Requests over the start-up that are expected, and that are sized for. */
+  /** Requests during the start-up: expected, and sized for. */
   readonly expected: number;
   readonly sizedFor: number;
-  /** Requests a second that `sizedFor` stands for; never below the expected rate. */
+  /** `sizedFor` as requests per second; never below the expected rate. */
   readonly load: number;
   readonly distribution: "Poisson" | "NegativeBinomial";
   /** One sentence for people. */
@@ -23,8 +24,8 @@ export interface ArrivalHeadroom {
 }
 
 /**
- * Headroom where load is requests: the quantile of what arrives over the start-up, not its mean. A busy service needs little
- * in proportion (√mean), a quiet or a bursty one much.
+ * Headroom for a load of requests: pods are sized for a quantile of the arrivals during the start-up, not for their mean. A busy
+ * service needs little headroom in proportion (√mean), a quiet or a bursty one much.
  *
  * @param requestsPerSecond expected rate, at least 0
  * @throws RangeError for arguments out of range
@@ -46,10 +47,6 @@ export function arrivalHeadroom(requestsPerSecond: number, window: ArrivalWindow
     sizedFor,
     load: Math.max(requestsPerSecond, sizedFor / startupSeconds),
     distribution,
-    reason: `${short(expected)} requests expected over ${short(startupSeconds)} s of start-up, sized for ${sizedFor} (${short(100 * level)} %, ${scatter})`,
+    reason: `${short(expected)} requests expected during ${short(startupSeconds)} s of start-up, sized for ${sizedFor} (${short(100 * level)}th percentile, ${scatter})`,
   };
-}
-
-function short(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }

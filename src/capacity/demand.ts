@@ -2,34 +2,35 @@ import { type Capacity, type CapacityStatus, jointLoad, responseTimeOf } from ".
 import { readQuantity } from "../api/values/quantity.ts";
 import type { Series } from "../series/series.ts";
 import { type CapacityFit, fitCapacity } from "./fit-capacity.ts";
-import { type CapacityHistory, capacitySamples, layOver } from "./samples.ts";
+import { align, type CapacityHistory, capacitySamples } from "./samples.ts";
 
-/** Demand in pods, made of one load or several: one metric takes the place of all of them. */
+/** Demand in pods, from one load or several: it replaces their metrics by one. */
 export interface Demand {
-  /** Of the metric: the load's own where there is one, in its own unit; else `capacity`, in pods. */
+  /** Name of the metric: the load's own where there is only one, in its unit; else `capacity`, in pods. */
   readonly name: string;
   /** Names of the loads, in the order of `pods`. */
   readonly loads: readonly string[];
   /** Pods for the workload's totals; NaN where one of them is. Never falls with a load. */
   pods(loads: ArrayLike<number>): number;
-  /** What so many pods carry, in the unit of `name`. */
+  /** The load that so many pods carry, in the unit of `name`. */
   carried(pods: number): number;
-  /** Whether pods for these loads rest on more load than was ever seen. */
+  /** Whether these loads lie above everything in the history. */
   extrapolates(loads: ArrayLike<number>): boolean;
 }
 
-/** What was learnt. */
-export interface LearntCapacity {
-  /** Undefined where each metric's target holds. */
+/** A learned capacity. */
+export interface LearnedCapacity {
+  /** Undefined where each metric's target applies. */
   readonly demand: Demand | undefined;
   /** For the status; when, and whether it extrapolates now, is the caller's to add. */
   readonly status: CapacityStatus;
 }
 
-/** Learns the capacity that a spec asks for. Whatever the history, there is an answer: the targets hold where nothing is good enough. */
-export function learnCapacity(spec: Capacity, history: CapacityHistory): LearntCapacity {
+/** Learns the capacity that a spec asks for. Where no model is good enough, the metrics' targets apply. */
+export function learnCapacity(spec: Capacity, history: CapacityHistory): LearnedCapacity {
   const { model, loads, usage, objective, responseTime } = spec;
-  if (model === "PerPod") return perPod("each metric's target is what a pod carries, as asked for");
+  if (model === "PerPod")
+    return perPod("each metric's target is the load that a pod carries, as spec.capacity.model is PerPod");
   const fit = fitCapacity(capacitySamples(history), {
     model,
     ...(usage?.target !== undefined && { usageTarget: readQuantity(usage.target) }),
@@ -42,11 +43,11 @@ export function learnCapacity(spec: Capacity, history: CapacityHistory): LearntC
     }),
   });
   if (fit.kind === "Refused")
-    return perPod(`each metric's target is what a pod carries, as ${fit.message}`, fit.samples);
+    return perPod(`each metric's target is the load that a pod carries, as ${fit.message}`, fit.samples);
   return { demand: demandOf(loads, fit), status: statusOf(loads, fit) };
 }
 
-/** Names of the series that a capacity is learnt from beside its loads. */
+/** Names of the series that a capacity is learned from, besides its loads. */
 export function capacityColumns({ model, usage, responseTime, pods }: Capacity): string[] {
   if (model === "PerPod") return [];
   return [pods.name, ...(usage ? [usage.name] : []), ...(responseTime ? [responseTime.name] : [])];
@@ -55,14 +56,14 @@ export function capacityColumns({ model, usage, responseTime, pods }: Capacity):
 /**
  * `learnCapacity` from series by their names, as a history file has them.
  *
- * @param columns of the loads and of `capacityColumns`; where one is missing, the targets hold and the status says which
+ * @param columns of the loads and of `capacityColumns`; where one is missing, the targets apply and the status names it
  */
-export function learnFromColumns(spec: Capacity, columns: ReadonlyMap<string, Series>): LearntCapacity {
+export function learnFromColumns(spec: Capacity, columns: ReadonlyMap<string, Series>): LearnedCapacity {
   const { loads, usage, responseTime, pods } = spec;
   const missing = [...loads, ...capacityColumns(spec)].filter((name) => !columns.has(name));
   if (missing.length > 0 && spec.model !== "PerPod")
     return perPod(
-      `each metric's target is what a pod carries, as the history has no column ${missing.join(", ")} to learn from; add it`,
+      `each metric's target is the load that a pod carries, as the history has no column ${missing.join(", ")}; add it to learn the capacity`,
     );
   const column = (name: string) => columns.get(name) as Series; // a PerPod model reads none
   return learnCapacity(spec, {
@@ -73,8 +74,8 @@ export function learnFromColumns(spec: Capacity, columns: ReadonlyMap<string, Se
   });
 }
 
-/** What holds while nothing is learnt. */
-export function perPod(message: string, samples?: number): LearntCapacity {
+/** The capacity while nothing is learned: each metric's target. */
+export function perPod(message: string, samples?: number): LearnedCapacity {
   const status = {
     model: "PerPod" as const,
     message: message.slice(0, 1024),
@@ -115,9 +116,9 @@ function statusOf(loads: readonly string[], fit: Extract<CapacityFit, { kind: "F
   };
 }
 
-/** Demand over time, in pods, where all the loads reach. */
+/** Demand over time, in pods, over the time that all loads cover. */
 export function demandSeries({ pods }: Demand, loads: readonly Series[]): Series {
-  const { startMs, stepMs, columns } = layOver(loads, [], loads[0].stepMs);
+  const { startMs, stepMs, columns } = align(loads, [], loads[0].stepMs);
   const at = new Float64Array(loads.length);
   const values = columns[0].map((_, i) => {
     for (let j = 0; j < loads.length; j++) at[j] = columns[j][i];

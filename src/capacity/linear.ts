@@ -1,8 +1,8 @@
-/** How many pods a load needs, as a fraction of a pod where need be: rounding up is the decision's. */
+/** How many pods a load needs, fractions included: the decision rounds up. */
 export interface CapacityModel {
   /** @param load the workload's total, at least 0 @returns pods, at least 0 */
   pods(load: number): number;
-  /** One sentence for people: where the figure comes from. */
+  /** One sentence for people: how the number is derived. */
   readonly reason: string;
 }
 

@@ -1,6 +1,6 @@
 import type { CapacityModel } from "./linear.ts";
 
-/** More pods than this are never searched for. */
+/** Upper limit of the search. */
 const mostPods = 100_000;
 
 /**
@@ -33,7 +33,7 @@ export function podsForResponseTime(arrivalRate: number, serviceRate: number, se
   checkRates(arrivalRate, serviceRate);
   if (!(seconds > 1 / serviceRate))
     throw new RangeError(
-      `a response time of ${seconds} s can't be met: an idle pod takes ${1 / serviceRate} s for a request`,
+      `a response time of ${seconds} s cannot be met: an idle pod takes ${1 / serviceRate} s for a request`,
     );
   const load = arrivalRate / serviceRate;
   let blocked = 1;
@@ -45,27 +45,27 @@ export function podsForResponseTime(arrivalRate: number, serviceRate: number, se
 }
 
 /**
- * Pods of which each serves all its requests at once (processor sharing): response time = work ÷ (1 − ρ), so each may be busy
- * ρ = 1 − work ÷ objective of the time.
+ * Pods that serve all their requests at once (processor sharing): response time = service time ÷ (1 − ρ), so that the
+ * utilization may be at most ρ = 1 − service time ÷ objective.
  *
- * @param workSeconds what a request takes on an idle pod, above 0
- * @param seconds the mean response time that is right, above `workSeconds`
+ * @param workSeconds service time of a request on an idle pod, above 0
+ * @param seconds the mean response time to meet, above `workSeconds`
  * @throws RangeError when no number of pods could meet it
  */
 export function processorSharing(workSeconds: number, seconds: number): CapacityModel {
   if (!(workSeconds > 0 && seconds > workSeconds))
     throw new RangeError(
-      `a response time of ${seconds} s can't be met: an idle pod takes ${workSeconds} s for a request`,
+      `a response time of ${seconds} s cannot be met: an idle pod takes ${workSeconds} s for a request`,
     );
   const busy = 1 - workSeconds / seconds;
   return {
     pods: (arrivalRate) => (arrivalRate * workSeconds) / busy,
-    reason: `a request takes ${workSeconds} s on an idle pod, so a pod may be busy ${Math.round(100 * busy)} % of the time to answer within ${seconds} s`,
+    reason: `a request takes ${workSeconds} s on an idle pod, so a pod may be ${Math.round(100 * busy)} % busy to answer within ${seconds} s`,
   };
 }
 
 /**
- * Chance that a request of an M/M/c queue has to wait: Erlang C.
+ * Probability that a request of an M/M/c queue has to wait: Erlang C.
  *
  * @returns 1 when λ ≥ cμ
  * @throws RangeError when an argument is out of its range
@@ -80,14 +80,14 @@ export function waitProbability(arrivalRate: number, serviceRate: number, pods: 
   return (pods * blocked) / (pods - load * (1 - blocked));
 }
 
-/** Chance that a request of an M/M/c queue waits longer than `seconds` before its service begins: C(c, a)·e^(−(cμ−λ)t). */
+/** Probability that a request of an M/M/c queue waits longer than `seconds` before its service begins: C(c, a)·e^(−(cμ−λ)t). */
 export function waitsLonger(arrivalRate: number, serviceRate: number, pods: number, seconds: number): number {
   const waits = waitProbability(arrivalRate, serviceRate, pods);
   return waits * Math.exp(-Math.max(0, pods * serviceRate - arrivalRate) * seconds);
 }
 
 /**
- * Chance that an answer of an M/M/c queue takes longer than `seconds`, waiting and service together.
+ * Probability that an answer of an M/M/c queue takes longer than `seconds`, waiting and service together.
  *
  * @see Gross, Shortle, Thompson, Harris, Fundamentals of Queueing Theory, 4th ed. (2008), section 2.3.2
  */

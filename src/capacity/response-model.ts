@@ -1,16 +1,16 @@
 import { answersLater, responseTimeSeconds, waitProbability } from "./queueing.ts";
 import { fitNonNegative } from "./robust-regression.ts";
 
-/** Of requests: 0.95 where 95 % answer within it; undefined means the mean. */
+/** Share of the requests that a response time holds for: 0.95 for the 95th percentile; undefined for the mean. */
 export type Share = number | undefined;
 
-/** What response times follow: pods that share their own requests, or workers that take them from one queue. */
+/** How response times rise with the load: each pod shares its time among its requests, or all workers take requests from one queue. */
 export type ResponseModel =
   | {
       readonly kind: "Sharing";
-      /** Response of an idle pod, seconds. */
+      /** Response time of an idle pod, seconds. */
       readonly idleSeconds: number;
-      /** Load, or usage, of a pod at which it would never answer. */
+      /** Load, or usage, of a pod at which the response time becomes infinite. */
       readonly full: number;
     }
   | {
@@ -23,7 +23,7 @@ export type ResponseModel =
 
 /**
  * Processor sharing: R = idle ÷ (1 − x/full), so that 1/R falls along a straight line with a pod's load x. Found by Huber
- * regression of 1/R, in which odd minutes weigh little.
+ * regression of 1/R, in which outliers have little weight.
  *
  * @param x a pod's load, or its usage, above 0 @param seconds response times, above 0
  * @returns undefined where response times do not rise with x
@@ -31,7 +31,7 @@ export type ResponseModel =
 export function fitSharing(x: Float64Array, seconds: Float64Array): ResponseModel | undefined {
   let highest = 0;
   for (const value of x) highest = Math.max(highest, value);
-  // Written from the right, slope and intercept are both at least 0: pods have answered at the highest load seen.
+  // With x counted back from its highest value, slope and intercept are both at least 0: pods did answer at that load.
   const { slopes, base } = fitNonNegative(
     [x.map((value) => highest - value)],
     seconds.map((value) => 1 / value),
@@ -42,7 +42,7 @@ export function fitSharing(x: Float64Array, seconds: Float64Array): ResponseMode
   return { kind: "Sharing", idleSeconds: 1 / idleRate, full: idleRate / slopes[0] };
 }
 
-/** Below this share of its speed lost at the highest load, noise could have made the slope. */
+/** A loss of speed at the highest load below this share may be noise. */
 const leastRise = 0.05;
 
 const workerCounts = [1, 2, 4, 8, 16, 32, 64] as const;
@@ -50,10 +50,10 @@ const samplesTried = 120;
 const mostWorkersTried = 20_000;
 
 /**
- * M/M/c with c = pods × workers, by search: the service rate and the workers a pod with the smallest error of log R.
+ * M/M/c with c = pods × workers, by a grid search: the service rate and the workers per pod with the smallest error of log R.
  *
  * @param load requests per second in all @param pods that served @param seconds mean response times; all above 0
- * @returns undefined where the queue never filled enough to tell workers apart
+ * @returns undefined where requests hardly ever waited, which does not tell the number of workers
  */
 export function fitOneQueue(load: Float64Array, pods: Float64Array, seconds: Float64Array): ResponseModel | undefined {
   const every = Math.max(1, Math.floor(load.length / samplesTried));
@@ -71,7 +71,7 @@ export function fitOneQueue(load: Float64Array, pods: Float64Array, seconds: Flo
         const c = sample.pods * workers;
         const fitted = sample.load < c * rate ? responseTimeSeconds(sample.load, rate, c) : Number.POSITIVE_INFINITY;
         error += Math.min(1, Math.abs(Math.log(fitted / sample.seconds))) / tried.length;
-        if (error > limit) break; // worse already
+        if (error > limit) break; // worse than the best already
       }
       return error;
     };
@@ -94,7 +94,7 @@ export function fitOneQueue(load: Float64Array, pods: Float64Array, seconds: Flo
   return busiest > leastRise ? { kind: "OneQueue", serviceRate: rate, workers } : undefined;
 }
 
-/** The mean response time, or the percentile that was measured, of a moment; `Infinity` where it would never settle. */
+/** The modelled response time (mean, or the percentile that was measured) under a load; `Infinity` where the queue never settles. */
 export function fittedResponse(model: ResponseModel, load: number, perPod: number, pods: number): number {
   if (model.kind === "Sharing") {
     const busy = perPod / model.full;
@@ -104,8 +104,8 @@ export function fittedResponse(model: ResponseModel, load: number, perPod: numbe
 }
 
 /**
- * How much longer than the mean the given share of answers may take, on a pod that shares itself among its requests:
- * a hyperexponential distribution with the mean and the variance of M/M/1-PS, whose squared coefficient of variation is
+ * The percentile of the response time divided by its mean, on a pod that shares its time among its requests (M/M/1-PS): a
+ * hyperexponential distribution with the mean and the variance of M/M/1-PS, whose squared coefficient of variation is
  * (2+ρ)/(2−ρ).
  *
  * @param busy ρ in [0, 1)
@@ -127,19 +127,19 @@ export function sharingFactor(share: Share, busy: number): number {
   return high;
 }
 
-/** A response time to keep to. */
+/** A response time objective. */
 export interface ResponseObjective {
   readonly seconds: number;
-  /** Of requests that keep it. */
+  /** Share of the requests that must meet it. */
   readonly share: Share;
-  /** What the measured response times tell of. */
+  /** Which percentile, or the mean, the measured response times are. */
   readonly measured: Share;
 }
 
 const busySteps = 1000;
 
 /**
- * How busy a sharing pod may be.
+ * The highest utilization with which a pod that shares its time meets the objective.
  *
  * @returns ρ in [0, 1); undefined where an idle pod already takes too long
  */
@@ -157,21 +157,21 @@ export function busyForObjective(
   return allowed;
 }
 
-/** Pods of one queue, straight between whole numbers of pods. */
+/** Pods of one queue, linear between whole numbers of pods. */
 export interface QueueSize {
   pods(load: number): number;
   /** The load that so many pods carry. */
   carried(pods: number): number;
 }
 
-/** Whole numbers up to this are worked out one by one, then in steps of a twentieth. */
+/** Pod counts up to this are computed one by one, then in steps of 5 %. */
 const oneByOne = 64;
 const mostPods = 20_000;
 
 /**
- * Sizes an M/M/c queue so that the objective holds.
+ * Sizes an M/M/c queue so that it meets the objective.
  *
- * @returns undefined where the work itself takes too long
+ * @returns undefined where the service time alone is too long
  */
 export function sizeOneQueue(
   { serviceRate, workers }: Extract<ResponseModel, { kind: "OneQueue" }>,

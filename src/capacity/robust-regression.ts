@@ -1,6 +1,6 @@
 import { huberThreshold, huberWeight, robustScale } from "../series/statistics/robust-statistics.ts";
 
-/** y = base + Σ slopes[j]·x[j], with nothing below 0: so it rises, or stays, with every x. */
+/** y = base + Σ slopes[j]·x[j] with no coefficient below 0, so that it never falls with any x. */
 export interface NonNegativeFit {
   readonly slopes: readonly number[];
   readonly base: number;
@@ -9,8 +9,8 @@ export interface NonNegativeFit {
 const rounds = 30;
 
 /**
- * Huber regression with coefficients of at least 0. Odd samples are weighed down; the exact least-squares answer of each round
- * is the best over all subsets of coefficients that are free, the others 0, which is cheap for the few columns here.
+ * Huber regression with coefficients of at least 0. Outliers get smaller weights; each round solves the constrained least squares
+ * exactly, by trying all subsets of coefficients that are not 0, which is cheap for the few columns here.
  *
  * @param columns 1 to 4 arrays of n finite values; columns that are all zero get the slope 0
  * @param y n finite values
@@ -18,7 +18,7 @@ const rounds = 30;
  */
 export function fitNonNegative(columns: readonly Float64Array[], y: Float64Array, hasBase: boolean): NonNegativeFit {
   const n = y.length;
-  // Scaled to a mean of 1, so that neither 10⁹ nor 10⁻⁹ troubles the solver.
+  // Scaled to a mean of 1: the solver must work at any scale.
   const scales = columns.map((column) => meanSize(column));
   const ySize = meanSize(y);
   const design = columns.map((column, j) => column.map((value) => value / scales[j]));
@@ -58,7 +58,7 @@ function leastSquares(design: readonly Float64Array[], y: Float64Array, weights:
     }
   }
   let best = new Float64Array(k);
-  let gain = 0; // Σ w y² less the error left: what the coefficients explain
+  let gain = 0; // the part of Σ w·y² that the coefficients explain
   for (let subset = 1; subset < 1 << k; subset++) {
     const free = Array.from({ length: k }, (_, j) => j).filter((j) => subset & (1 << j));
     const solved = solve(
@@ -77,7 +77,7 @@ function leastSquares(design: readonly Float64Array[], y: Float64Array, weights:
   return best;
 }
 
-/** Gaussian elimination with pivots from the diagonal, as the matrix is symmetric; undefined where columns depend on each other. */
+/** Gaussian elimination with diagonal pivots, as the matrix is symmetric; undefined where columns are linearly dependent. */
 function solve(matrix: number[][], right: number[]): number[] | undefined {
   const k = right.length;
   for (let p = 0; p < k; p++) {

@@ -1,15 +1,15 @@
 import { resample } from "../series/resample.ts";
 import { endMs, type Series } from "../series/series.ts";
 
-/** Moments of a workload's past, all arrays of the same length; NaN is missing. */
+/** Samples of a workload's history, all arrays of the same length; NaN is missing. */
 export interface CapacitySamples {
-  /** Start of each moment, ascending, milliseconds since the epoch. */
+  /** Start of each sample, ascending, milliseconds since the epoch. */
   readonly timesMs: Float64Array;
-  /** What users ask for, the workload's totals, an array a load. */
+  /** The workload's total of each load, one array per load. */
   readonly loads: readonly Float64Array[];
   /** Pods that served. */
   readonly pods: Float64Array;
-  /** What all pods together use. */
+  /** Usage of all pods together. */
   readonly usage?: Float64Array;
   /** Response times, seconds. */
   readonly responseSeconds?: Float64Array;
@@ -22,13 +22,13 @@ export interface CapacityHistory {
   readonly responseSeconds?: Series;
 }
 
-/** Moments are at least this long: usage and response follow the load with some delay. */
+/** Samples are at least this long: usage and response times follow the load with a delay. */
 const shortestMs = 300_000;
 
-/** Lays histories over one another, where all of the loads and the pods reach. */
+/** Aligns the histories on one grid, over the time that all loads and the pods cover. */
 export function capacitySamples({ loads, pods, usage, responseSeconds }: CapacityHistory): CapacitySamples {
   const beside = [usage, responseSeconds].filter((series) => series !== undefined);
-  const { startMs, stepMs, columns } = layOver([...loads, pods], beside, shortestMs);
+  const { startMs, stepMs, columns } = align([...loads, pods], beside, shortestMs);
   const after = loads.length + 1;
   return {
     timesMs: columns[0].map((_, i) => startMs + i * stepMs),
@@ -40,13 +40,13 @@ export function capacitySamples({ loads, pods, usage, responseSeconds }: Capacit
 }
 
 /**
- * Series of different steps and lengths on one grid: the smallest step that all of them fit into.
+ * Aligns series of different steps and lengths on one grid, whose step is the smallest common multiple of theirs.
  *
- * @param needed at least one; the grid reaches as far as all of these do
- * @param beside missing (NaN) where they do not reach
- * @returns a column for each, those of `needed` first
+ * @param needed at least one; the grid covers the time that all of these cover
+ * @param beside NaN where they do not cover the grid
+ * @returns one column for each series, those of `needed` first
  */
-export function layOver(
+export function align(
   needed: readonly Series[],
   beside: readonly Series[],
   leastStepMs: number,

@@ -1,19 +1,19 @@
 import { median, quantileOfSorted } from "../series/statistics/robust-statistics.ts";
 import { fitNonNegative } from "./robust-regression.ts";
 
-/** What a pod uses under its share of the loads. */
+/** Usage of a pod as a function of its share of the loads. */
 export interface UsageModel {
   readonly name: "LinearWithBase" | "Residual";
   /** Of an idle pod, at least 0. */
   readonly base: number;
-  /** Usage that one unit of each load adds, by the straight line. */
+  /** Usage that one unit of each load adds, by the linear fit. */
   readonly slopes: readonly number[];
   /** @param perPod load of one pod, one value a load @returns usage of that pod, never falling with any load */
   usage(perPod: ArrayLike<number>): number;
 }
 
 /**
- * usage = Σ slope·load + base, a pod's. Robust against single odd minutes; nothing is below 0.
+ * usage = Σ slope·load + base, per pod. Robust against single outliers; no coefficient is below 0.
  *
  * @param perPod n values of each load, per pod @param usage n values, per pod
  * @see AHPA's linear model with base load; Kapacity's first stage
@@ -32,18 +32,18 @@ export function fitLinearUsage(perPod: readonly Float64Array[], usage: Float64Ar
   };
 }
 
-/** Bins of a curve, and samples that a bin needs at least. */
+/** Most bins of a curve, and fewest samples in a bin. */
 const mostBins = 12;
 const leastInBin = 20;
 const passes = 4;
 
 /**
- * The linear model corrected along each load: usage = Σ curve(load), each curve piecewise straight and never falling.
+ * The linear model with a correction along each load: usage = Σ curve(load), each curve piecewise linear and never falling.
  *
- * **Source**: Kapacity's linear-residual estimator (a straight line, then trees on what it leaves).
- * **Differs**: the residual is an additive isotonic fit (pool adjacent violators on medians of bins, by turns) in place of boosted
- * trees: it can't overshoot, never falls with the load, so that a number of pods is always found, and beyond what was seen it
- * goes on along its last slope, or the line's where that is steeper, while trees stay flat. The hour and the weekday are no inputs.
+ * **Source**: Kapacity's linear-residual estimator (a linear fit, then trees on its residuals).
+ * **Differs**: the residuals are fitted by an additive isotonic model (pool adjacent violators on medians of bins, backfitted) instead
+ * of boosted trees. It cannot overshoot and never falls with the load, so that a number of pods is always found. Beyond the history
+ * it continues with its last slope, or the linear fit's if that is steeper, where trees stay flat. Hour and weekday are no inputs.
  * **Cost**: O(passes · loads · n log n).
  */
 export function fitResidualUsage(
@@ -78,7 +78,7 @@ export function fitResidualUsage(
   };
 }
 
-/** Straight between its points, the first of which is at 0; `beyond` is the slope after the last. */
+/** Linear between its points, the first of which is at 0; `beyond` is the slope after the last. */
 interface Curve {
   readonly xs: readonly number[];
   readonly ys: readonly number[];
@@ -102,7 +102,7 @@ function risingCurve(x: Float64Array, y: Float64Array, bins: number, slope: numb
     const at = median(Float64Array.from(members, (i) => x[i]));
     const value = Math.max(0, median(Float64Array.from(members, (i) => y[i])));
     const before = points.at(-1);
-    if (before !== undefined && !(at > before.x * (1 + 1e-9))) continue; // one value over and over
+    if (before !== undefined && !(at > before.x * (1 + 1e-9))) continue; // the same value again
     points.push({ x: at, y: value });
   }
   for (const point of points) {
@@ -123,21 +123,21 @@ function risingCurve(x: Float64Array, y: Float64Array, bins: number, slope: numb
   return { xs: [0, ...xs], ys: [Math.max(0, ys[0] - slope * xs[0]), ...ys], beyond };
 }
 
-/** How far beyond the load per pod seen so far a size may go: what comes then is learnt before it goes further. */
-export const furthest = 1.5;
+/** How far above the highest load per pod in the history a size may go; what happens there is learned before it goes further. */
+export const mostExtrapolation = 1.5;
 
 /** Pods for a load. */
 export interface UsageSize {
   pods(loads: ArrayLike<number>): number;
-  /** Whether `target` was cut as too little of the way to it was seen. */
+  /** Whether `target` was limited because it lies too far above the history. */
   readonly isCut: boolean;
 }
 
 /**
- * The fewest pods, as a fraction where need be, with which no pod uses more than `target`.
+ * The fewest pods, fractions included, with which no pod uses more than `target`.
  *
- * @param perPod the loads seen, per pod @param target above 0
- * @returns undefined where no number of pods reaches the target, as idle pods exceed it already
+ * @param perPod the loads of the history, per pod @param target above 0
+ * @returns undefined where no number of pods meets the target, as an idle pod already exceeds it
  */
 export function sizeByUsage(model: UsageModel, perPod: readonly Float64Array[], target: number): UsageSize | undefined {
   const count = perPod.length;
@@ -148,7 +148,7 @@ export function sizeByUsage(model: UsageModel, perPod: readonly Float64Array[], 
     return model.usage(at);
   }).sort();
   const highest = quantileOfSorted(used, 0.995);
-  const limit = model.base + furthest * Math.max(0, highest - model.base);
+  const limit = model.base + mostExtrapolation * Math.max(0, highest - model.base);
   const goal = limit > model.base ? Math.min(target, limit) : target;
 
   if (model.name === "LinearWithBase")
@@ -180,13 +180,13 @@ export function sizeByUsage(model: UsageModel, perPod: readonly Float64Array[], 
     return high;
   };
   if (count > 1) return { isCut: goal < target, pods: search };
-  // One load: twice the load takes twice the pods, so that one search tells all.
+  // With one load, twice the load takes twice the pods: one search is enough.
   const each = 1 / search([highestOf(perPod[0])]);
   const unit = each * highestOf(perPod[0]);
   return { isCut: goal < target, pods: (loads) => loads[0] / unit };
 }
 
-/** More pods than this are never searched for. */
+/** Upper limit of the search. */
 const mostPods = 2 ** 40;
 
 function highestOf(values: Float64Array): number {

@@ -1,4 +1,4 @@
-import { type Demand, demandSeries, type LearntCapacity, learnFromColumns, perPod } from "../../capacity/demand.ts";
+import { type Demand, demandSeries, type LearnedCapacity, learnFromColumns, perPod } from "../../capacity/demand.ts";
 import { interpolate } from "../../series/gaps.ts";
 import type { Series } from "../../series/series.ts";
 import { lagMs, type ReplayRules, type Span, tickMs, type Workload } from "../workload.ts";
@@ -19,7 +19,7 @@ export interface ReplayInputs {
   readonly metrics: readonly ReplayMetric[];
   readonly demands: readonly ReplayDemand[];
   /** What the past told of the capacity; undefined where the spec asks for none. */
-  readonly capacity: LearntCapacity | undefined;
+  readonly capacity: LearnedCapacity | undefined;
 }
 
 /** What policies read. */
@@ -76,7 +76,7 @@ export function replayInputsOf(workload: Workload, span: Span, rules: ReplayRule
 }
 
 /** The capacity that the spec asks for, learnt as the controller does, from what is known when the replay begins. */
-function learntCapacity({ spec, loads, columns }: Workload, span: Span): LearntCapacity | undefined {
+function learntCapacity({ spec, loads, columns }: Workload, span: Span): LearnedCapacity | undefined {
   if (spec.capacity === undefined) return undefined;
   const unused = spec.capacity.loads.find((name) => !loads.has(name));
   if (unused !== undefined) return perPod(`no provider uses the load ${unused}, so its target holds`);

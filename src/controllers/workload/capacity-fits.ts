@@ -1,7 +1,7 @@
 import type { Capacity, CapacityStatus } from "../../api/fields/capacity.ts";
 import { type MetricSpec, metricName } from "../../api/fields/metrics.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
-import { type LearntCapacity, learnCapacity, perPod } from "../../capacity/demand.ts";
+import { type LearnedCapacity, learnCapacity, perPod } from "../../capacity/demand.ts";
 import type { Log } from "../../kube/log.ts";
 import { stamp } from "../../kube/times.ts";
 import type { Series } from "../../series/series.ts";
@@ -74,7 +74,7 @@ export class CapacityFits {
     ihpa: IntelligentHorizontalPodAutoscaler,
     capacity: Capacity,
     subject: MetricSubject,
-  ): Promise<{ learnt: LearntCapacity; pasts: Map<string, Series> }> {
+  ): Promise<{ learnt: LearnedCapacity; pasts: Map<string, Series> }> {
     const { usage, responseTime, pods } = capacity;
     const pasts = new Map<string, Series>();
     const none = (message: string) => ({ learnt: perPod(message), pasts });

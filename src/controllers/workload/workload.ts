@@ -1,7 +1,7 @@
 import type { Cause } from "../../api/cause.ts";
 import { type MetricSpec, metricName } from "../../api/fields/metrics.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
-import type { Demand, LearntCapacity } from "../../capacity/demand.ts";
+import type { Demand, LearnedCapacity } from "../../capacity/demand.ts";
 import { type CapacityModel, perPodTarget } from "../../capacity/linear.ts";
 import type { Decision, DecisionTick, ScalingConstraints } from "../../decide/decision.ts";
 import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
@@ -26,7 +26,7 @@ export interface DecideOptions {
 
 /** What was learnt of a workload's capacity, and when. */
 export interface KnownCapacity {
-  readonly learnt: LearntCapacity;
+  readonly learnt: LearnedCapacity;
   readonly atMs: number;
   /** What the spec asked for, of which metrics. */
   readonly asked: string;
@@ -118,7 +118,7 @@ export class Workload {
   /** Takes in what was learnt of the capacity, with the loads' pasts that it was learnt from. */
   sizeBy(
     ihpa: IntelligentHorizontalPodAutoscaler,
-    learnt: LearntCapacity,
+    learnt: LearnedCapacity,
     pasts: ReadonlyMap<string, Series>,
     atMs: number,
   ): void {

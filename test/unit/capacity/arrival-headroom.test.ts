@@ -38,7 +38,7 @@ describe("the distribution of counts", () => {
     );
   });
 
-  test("a quantile is the first count whose chance reaches its level", () => {
+  test("a quantile is the first count whose probability reaches its level", () => {
     fc.assert(
       fc.property(mean, dispersion, level, (m, a, p) => {
         const q = countQuantile(m, a, p);
@@ -82,12 +82,12 @@ describe("the dispersion of counts", () => {
     expect(wild).toBeLessThan(0.75);
   });
 
-  test("a burst in every 25th count hardly moves it", () => {
+  test("a burst in every 25th count hardly changes it", () => {
     const counts = draws(20, false, 3).map((count, i) => (i % 25 === 0 ? count + 5000 : count));
     expect(countDispersion(counts, new Float64Array(400).fill(20))).toBeLessThan(0.05);
   });
 
-  test("too few counts tell nothing", () => {
+  test("too few counts give 0", () => {
     expect(countDispersion(Float64Array.of(0, 50, 0), Float64Array.of(5, 5, 5))).toBe(0);
   });
 });
@@ -99,17 +99,19 @@ describe("the headroom for arrivals", () => {
     const headroom = arrivalHeadroom(0.5, window);
     expect(headroom).toMatchObject({ expected: 6.5, sizedFor: 10, distribution: "Poisson" });
     expect(headroom.load).toBeCloseTo(10 / 13, 12);
-    expect(headroom.reason).toBe("6.5 requests expected over 13 s of start-up, sized for 10 (90 %, Poisson)");
+    expect(headroom.reason).toBe(
+      "6.5 requests expected during 13 s of start-up, sized for 10 (90th percentile, Poisson)",
+    );
   });
 
-  test("a busy service needs less of it in proportion, a bursty one more", () => {
+  test("is smaller in proportion for a busy service, larger for a bursty one", () => {
     const share = (rate: number, dispersion: number) => arrivalHeadroom(rate, { ...window, dispersion }).load / rate;
     expect(share(1000, 0)).toBeLessThan(1.02);
     expect(share(1, 0)).toBeGreaterThan(1.3);
     expect(share(1000, 0.1)).toBeGreaterThan(1.3);
   });
 
-  test("never below the expected load, never falling as load or level rise", () => {
+  test("is never below the expected load, and never falls as load or level rise", () => {
     fc.assert(
       fc.property(mean, mean, dispersion, level, level, (a, b, spread, p, q) => {
         const of = (rate: number, at: number) =>

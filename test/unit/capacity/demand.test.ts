@@ -16,7 +16,7 @@ const { loads, pods, usage } = world({ usage: ([x]) => 0.1 + 0.02 * x });
 const history = { loads: [series(loads[0])], pods: series(pods), usage: series(usage!) };
 
 describe("learning", () => {
-  test("gives a demand, and a status with the range seen", () => {
+  test("gives a demand, and a status with the range of the history", () => {
     const { demand, status } = learnCapacity(spec, history);
     expect(demand?.name).toBe("requests");
     expect(demand?.pods([250])).toBeCloseTo(10, 1);
@@ -25,14 +25,16 @@ describe("learning", () => {
     expect(status.message.length).toBeLessThanOrEqual(1024);
   });
 
-  test("a refused fit leaves the targets in force, with the reason", () => {
+  test("a refused fit keeps the targets and gives the reason", () => {
     const { demand, status } = learnCapacity({ ...spec, usage: { name: "cpu", target: "90m" } }, history);
     expect(demand).toBeUndefined();
     expect(status).toMatchObject({ model: "PerPod", message: expect.stringContaining("raise the target") });
   });
 
-  test("PerPod is not learnt", () => {
-    expect(learnCapacity({ ...spec, model: "PerPod" }, history).status.message).toContain("as asked for");
+  test("a PerPod capacity is not learned", () => {
+    expect(learnCapacity({ ...spec, model: "PerPod" }, history).status.message).toContain(
+      "spec.capacity.model is PerPod",
+    );
   });
 });
 
@@ -50,14 +52,14 @@ describe("from the columns of a history", () => {
     expect(from.demand?.pods([250])).toBe(by.demand?.pods([250]));
   });
 
-  test.each(["requests", "pods", "cpu"])("without %s the targets hold, and the status says so", (name) => {
+  test.each(["requests", "pods", "cpu"])("without %s the targets apply, and the status says so", (name) => {
     const { demand, status } = learnFromColumns(spec, new Map([...columns].filter(([column]) => column !== name)));
     expect(demand).toBeUndefined();
-    expect(status).toMatchObject({ model: "PerPod", message: expect.stringContaining(`no column ${name} `) });
+    expect(status).toMatchObject({ model: "PerPod", message: expect.stringContaining(`no column ${name};`) });
   });
 });
 
-test("histories of other steps and lengths are laid over one another", () => {
+test("histories of different steps and lengths are aligned", () => {
   const samples = capacitySamples({
     loads: [
       series(
@@ -75,7 +77,7 @@ test("histories of other steps and lengths are laid over one another", () => {
   expect([...samples.usage!]).toEqual([7, 8, Number.NaN]);
 });
 
-test("the demand of two loads is there where both are, and missing where one is", () => {
+test("the demand of two loads is missing where one of them is", () => {
   const demand = {
     name: "capacity",
     loads: ["a", "b"],

@@ -5,8 +5,8 @@ import { answersLater, responseTimeSeconds } from "../../../src/capacity/queuein
 import type { CapacitySamples } from "../../../src/capacity/samples.ts";
 import { world } from "./workload.ts";
 
-function fitted(samples: CapacitySamples, wish: CapacityRequest) {
-  const fit = fitCapacity(samples, wish);
+function fitted(samples: CapacitySamples, request: CapacityRequest) {
+  const fit = fitCapacity(samples, request);
   if (fit.kind !== "Fitted") throw new Error(fit.message);
   return fit;
 }
@@ -22,7 +22,7 @@ describe("usage", () => {
   test.each([
     { name: "quiet", noise: 0, odd: 0, digits: 3 },
     { name: "with noise", noise: 0.05, odd: 0, digits: 1 },
-    { name: "with noise and every twentieth moment far off", noise: 0.05, odd: 0.05, digits: 1 },
+    { name: "with noise and every twentieth sample an outlier", noise: 0.05, odd: 0.05, digits: 1 },
   ])("a base and a slope are found: $name", ({ noise, odd, digits }) => {
     const fit = fitted(world({ usage: line, noise, odd }), { model: "LinearWithBase", usageTarget: 0.6 });
     expect(fit.model).toBe("LinearWithBase");
@@ -33,14 +33,14 @@ describe("usage", () => {
     expect(fit.samples).toBe(7 * 288);
   });
 
-  test("Auto needs no base where there is none, and no curve where the line does", () => {
+  test("Auto fits no base and no curve where a proportional line is enough", () => {
     const fit = fitted(world({ usage: ([x]) => 0.02 * x, noise: 0.03 }), { model: "Auto", usageTarget: 0.6 });
     expect(fit.model).toBe("LinearWithBase");
-    expect(fit.message).toContain("uses 0 idle");
+    expect(fit.message).toContain("idle pod uses 0");
     expect(fit.pods([300])).toBeCloseTo(10, 1);
   });
 
-  test("a curve is found where the line is off", () => {
+  test("Auto fits a curve where the line has a large error", () => {
     // Contention: usage rises with the square of the load.
     const fit = fitted(world({ usage: ([x]) => 0.05 + 0.001 * x * x, noise: 0.02 }), {
       model: "Auto",
@@ -60,7 +60,7 @@ describe("usage", () => {
     expect(fit.ranges).toHaveLength(2);
   });
 
-  test("two loads of which one bends are followed by curves", () => {
+  test("a curve is fitted where usage bends with one of two loads", () => {
     const usage = ([reads, writes]: readonly number[]) => 0.02 + 0.001 * reads ** 2 + 0.03 * writes;
     const fit = fitted(world({ means: [100, 60], usage, noise: 0.02 }), { model: "Residual", usageTarget: 0.6 });
     const n = fit.pods([120, 60]);
@@ -75,14 +75,14 @@ describe("usage", () => {
     expect(refused(fitCapacity(world({ usage }), { model: "Auto", usageTarget: target }))).toContain(says);
   });
 
-  test("usage that has nothing to do with the load is refused by its error, whatever its scale", () => {
+  test("usage that is independent of the load is refused because of the error, at any scale", () => {
     for (const scale of [1e-9, 1, 1e9]) {
       const samples = world({ usage: () => scale, noise: 0.9 });
       expect(refused(fitCapacity(samples, { model: "Auto", usageTarget: 2 * scale }))).toMatch(/load/);
     }
   });
 
-  test("pods that an autoscaler keeps equally busy are no reason to refuse", () => {
+  test("constant usage per pod, as an autoscaler keeps it, is not refused", () => {
     // The load per pod hardly varies: little variance to explain, and yet the answer is plain.
     const samples = world({ usage: ([x]) => 0.02 * x, noise: 0.03 });
     const pods = samples.loads[0].map((load) => load / 25);
@@ -91,23 +91,23 @@ describe("usage", () => {
     expect(fit.pods([250])).toBeCloseTo(10, 0);
   });
 
-  test("a size far denser than was ever seen is cut, and says so", () => {
+  test("a size far above the load per pod in the history is limited, and the message says so", () => {
     const fit = fitted(world({ usage: ([x]) => 0.001 * x }), { model: "Auto", usageTarget: 1 });
-    expect(fit.message).toContain("cut to 1.5 times");
+    expect(fit.message).toContain("limited to 1.5 times");
     expect(fit.extrapolates([100])).toBe(true);
     expect(100 / fit.pods([100])).toBeLessThan(1.6 * fit.ranges[0].highest);
     expect(100 / fit.pods([100])).toBeGreaterThan(fit.ranges[0].highest);
   });
 
-  test("more load than ever is flagged, the usual one is not", () => {
+  test("a load above the history extrapolates, a usual one does not", () => {
     const fit = fitted(world({ usage: line }), { model: "Auto", usageTarget: 0.4 });
     expect(fit.extrapolates([100])).toBe(false);
     expect(fit.extrapolates([1000])).toBe(true);
   });
 
-  test("too little history says how little", () => {
+  test("a short history is refused with the number of samples", () => {
     expect(refused(fitCapacity(world({ usage: line, days: 0.1 }), { model: "Auto", usageTarget: 1 }))).toContain(
-      "at 29 moments; 48 are needed",
+      "only 29 samples have",
     );
   });
 });
@@ -116,7 +116,7 @@ describe("response time", () => {
   // 40 ms of work, a pod that is full at 25 requests a second.
   const sharing = (load: number, pods: number) => 0.04 / (1 - Math.min(0.95, load / pods / 60));
 
-  test("sharing pods: the load per pod that keeps the objective is found", () => {
+  test("processor sharing: the load per pod that meets the objective is found", () => {
     const fit = fitted(world({ response: sharing, odd: 0.03 }), {
       model: "Queueing",
       objective: { seconds: 0.06, share: undefined, measured: undefined },
@@ -127,7 +127,7 @@ describe("response time", () => {
     expect(fit.pods([200])).toBeLessThan(10.6);
   });
 
-  test("a percentile asks for more pods than the mean, one that is measured as such for no more than it says", () => {
+  test("a percentile needs more pods than the mean, unless the response times are measured as that percentile", () => {
     const samples = world({ response: sharing });
     const pods = (share?: number, measured?: number) =>
       fitted(samples, { model: "Queueing", objective: { seconds: 0.15, share, measured } }).pods([200]);
@@ -149,7 +149,7 @@ describe("response time", () => {
     expect(fit.pods([100])).toBeLessThan(2 * fit.pods([50]));
   });
 
-  test("with CPU beside it, both the target and the response time are kept", () => {
+  test("with CPU usage, both the target and the response time objective are met", () => {
     const samples = world({ usage: line, response: sharing });
     const objective = { seconds: 0.06, share: undefined, measured: undefined };
     const both = fitted(samples, { model: "Auto", usageTarget: 0.9, objective });
@@ -162,9 +162,9 @@ describe("response time", () => {
   test.each([
     { name: "response times that stay the same", response: () => 0.04, says: "hardly rise" },
     {
-      name: "an objective below the work itself",
+      name: "an objective below the service time",
       response: (load: number, pods: number) => 10 * sharing(load, pods),
-      says: "no number of pods keeps",
+      says: "no number of pods reaches",
     },
   ])("$name: refused with the reason", ({ response, says }) => {
     const objective = { seconds: 0.06, share: undefined, measured: undefined };
@@ -172,26 +172,26 @@ describe("response time", () => {
   });
 });
 
-describe("whatever was learnt", () => {
+describe("every fitted capacity", () => {
   const usage = ([x, y = 0]: readonly number[]) => 0.05 + 0.01 * x + 0.0002 * x * x + 0.03 * y;
   const response = (load: number, pods: number) => 0.04 / (1 - Math.min(0.95, load / pods / 60));
   const objective = { seconds: 0.1, share: 0.95, measured: undefined };
-  const wishes: { name: string; means: number[]; wish: CapacityRequest }[] = [
-    { name: "a line", means: [100], wish: { model: "LinearWithBase", usageTarget: 0.5 } },
-    { name: "a curve", means: [100], wish: { model: "Residual", usageTarget: 0.5 } },
-    { name: "a line of two", means: [100, 40], wish: { model: "LinearWithBase", usageTarget: 0.5 } },
-    { name: "a curve of two", means: [100, 40], wish: { model: "Residual", usageTarget: 0.5 } },
-    { name: "a queue", means: [100], wish: { model: "Queueing", objective: { ...objective, seconds: 0.2 } } },
+  const requestes: { name: string; means: number[]; request: CapacityRequest }[] = [
+    { name: "a line", means: [100], request: { model: "LinearWithBase", usageTarget: 0.5 } },
+    { name: "a curve", means: [100], request: { model: "Residual", usageTarget: 0.5 } },
+    { name: "a line of two", means: [100, 40], request: { model: "LinearWithBase", usageTarget: 0.5 } },
+    { name: "a curve of two", means: [100, 40], request: { model: "Residual", usageTarget: 0.5 } },
+    { name: "a queue", means: [100], request: { model: "Queueing", objective: { ...objective, seconds: 0.2 } } },
     {
       name: "both",
       means: [100],
-      wish: { model: "Auto", usageTarget: 0.5, objective: { ...objective, seconds: 0.2 } },
+      request: { model: "Auto", usageTarget: 0.5, objective: { ...objective, seconds: 0.2 } },
     },
   ];
   const amount = fc.double({ min: 0, max: 1e7, noNaN: true });
 
-  test.each(wishes)("$name: pods never fall with a load, and are never NaN", ({ means, wish }) => {
-    const fit = fitted(world({ means, usage, response }), wish);
+  test.each(requestes)("$name: pods never fall with a load, and are never NaN", ({ means, request }) => {
+    const fit = fitted(world({ means, usage, response }), request);
     fc.assert(
       fc.property(amount, amount, amount, fc.integer({ min: 0, max: 1 }), (a, b, more, which) => {
         const loads = [a, b].slice(0, means.length);
@@ -205,10 +205,10 @@ describe("whatever was learnt", () => {
     expect(fit.pods(means.map(() => Number.NaN))).toBeNaN();
   });
 
-  test.each(wishes.filter(({ means }) => means.length === 1))(
+  test.each(requestes.filter(({ means }) => means.length === 1))(
     "$name: what pods carry is the inverse of the pods for a load",
-    ({ means, wish }) => {
-      const fit = fitted(world({ means, usage, response }), wish);
+    ({ means, request }) => {
+      const fit = fitted(world({ means, usage, response }), request);
       fc.assert(
         fc.property(fc.double({ min: 1e-3, max: 1e5, noNaN: true }), (load) => {
           expect(fit.carried(fit.pods([load])) / load).toBeCloseTo(1, 6);
@@ -232,7 +232,7 @@ describe("whatever was learnt", () => {
     );
   });
 
-  test("any samples give an answer or a reason", () => {
+  test("any samples give a fit or a reason", () => {
     const cell = fc.oneof(
       fc.constantFrom(0, Number.NaN, 5e-324, 1e-9, 1e9, 1, -3, Number.POSITIVE_INFINITY),
       fc.double({ min: 0, max: 1e6, noNaN: true }),
@@ -258,9 +258,9 @@ describe("whatever was learnt", () => {
     );
   });
 
-  test("the same history gives the same answer", () => {
+  test("the same history gives the same fit", () => {
     const samples = world({ usage, response });
-    const wish: CapacityRequest = { model: "Auto", usageTarget: 0.5, objective };
-    expect(fitted(samples, wish).pods([123])).toBe(fitted(samples, wish).pods([123]));
+    const request: CapacityRequest = { model: "Auto", usageTarget: 0.5, objective };
+    expect(fitted(samples, request).pods([123])).toBe(fitted(samples, request).pods([123]));
   });
 });

@@ -48,7 +48,7 @@ describe("M/M/c", () => {
     expect(answersLater(1 + 1e-9, 1, 2, 2)).toBeCloseTo(answersLater(1, 1, 2, 2), 7);
   });
 
-  test("the mean response is the area under the chance to answer later", () => {
+  test("the mean response time is the area under P(R > t)", () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0.05, max: 0.9, noNaN: true }),
@@ -84,8 +84,8 @@ describe("M/M/c", () => {
     );
   });
 
-  test("an objective below the work itself is refused", () => {
-    expect(() => podsForResponseTime(1, 2, 0.5)).toThrow("can't be met");
+  test("an objective below the service time is refused", () => {
+    expect(() => podsForResponseTime(1, 2, 0.5)).toThrow("cannot be met");
   });
 });
 
@@ -93,7 +93,7 @@ describe("processor sharing", () => {
   test("a tenth of a second of work and a fifth to answer: half busy", () => {
     expect(processorSharing(0.1, 0.2).pods(50)).toBeCloseTo(10, 12);
   });
-  test("an objective below the work itself is refused", () => {
-    expect(() => processorSharing(0.2, 0.2)).toThrow("can't be met");
+  test("an objective below the service time is refused", () => {
+    expect(() => processorSharing(0.2, 0.2)).toThrow("cannot be met");
   });
 });
