@@ -21,7 +21,7 @@ export function controllerMetrics(registry: Registry): ControllerMetrics {
   const workload = ["namespace", "ihpa"] as const;
   const desired = new Gauge({
     name: "forescale_controllers_desired_replicas",
-    help: "Replicas wanted in all.",
+    help: "Desired replicas, all pod states together.",
     labelNames: workload,
     registers,
   });
@@ -33,13 +33,13 @@ export function controllerMetrics(registry: Registry): ControllerMetrics {
   });
   const lead = new Gauge({
     name: "forescale_controllers_lead_seconds",
-    help: "How far ahead pods are asked for.",
+    help: "Lead time: how far ahead of the load pods are requested.",
     labelNames: workload,
     registers,
   });
   const error = new Gauge({
     name: "forescale_forecast_error_ratio",
-    help: "Error of what was foretold at the lead, as a share of the error of repeating the last season.",
+    help: "Error of the forecast at the lead time, relative to the error of repeating the last season.",
     labelNames: workload,
     registers,
   });
@@ -57,13 +57,13 @@ export function controllerMetrics(registry: Registry): ControllerMetrics {
   });
   const rung = new Gauge({
     name: "forescale_controllers_rung_bool",
-    help: "1 for the rung that the number stands on.",
+    help: "1 for the rung of the decision, which says how fresh its inputs are.",
     labelNames: [...workload, "rung"] as const,
     registers,
   });
   const held = new Gauge({
     name: "forescale_controllers_changes_held_bool",
-    help: "1 while stability checkers hold changes, or have taken one back.",
+    help: "1 while stability checkers pause changes or have rolled one back.",
     labelNames: [...workload, "action"] as const,
     registers,
   });
@@ -95,14 +95,14 @@ export function controllerMetrics(registry: Registry): ControllerMetrics {
     },
     forecastSeconds: new Histogram({
       name: "forescale_controllers_forecast_duration_seconds",
-      help: "Time from asking for a portrait's forecasts to having them.",
+      help: "Time that a portrait's forecasts take, waiting included.",
       labelNames: ["outcome"] as const,
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 30],
       registers,
     }),
     rounds: new Counter({
       name: "forescale_controllers_rounds_total",
-      help: "Rounds in which all live values were read.",
+      help: "Rounds of reading all live values, by outcome.",
       labelNames: ["outcome"] as const,
       registers,
     }),

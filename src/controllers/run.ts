@@ -69,7 +69,7 @@ async function warnOfMissingKinds(client: KubeClient, signal: AbortSignal, log: 
     await client.call({ path: `/apis/${apiVersion}`, resource: "discovery", signal });
   } catch (error) {
     if (!isKubeError(error, "NotFound")) throw error;
-    const remedy = "apply them with `kubectl apply --server-side -k manifests`; the controller waits for them";
-    log.warn("the kinds are not installed", { apiVersion, remedy });
+    const remedy = "install them with `kubectl apply --server-side -k manifests`; the controller waits for them";
+    log.warn("the custom resource definitions are not installed", { apiVersion, remedy });
   }
 }

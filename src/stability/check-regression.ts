@@ -37,15 +37,15 @@ export function checkRegression({ name, samples, beganMs, stepMs, nowMs, toleran
   const before = sorted(valid.filter(({ timeMs }) => timeMs < beganMs));
   const since = sorted(valid.filter(({ timeMs }) => timeMs > stepMs && timeMs <= nowMs));
   if (before.length < fewest)
-    return { kind: "Unknown", message: `the ${name} before the change is not known (${before.length} samples)` };
+    return { kind: "Unknown", message: `too few samples of the ${name} before the change (${before.length})` };
   if (since.length < fewest) {
     if (nowMs - stepMs <= patienceMs) return { kind: "Passed" };
-    return { kind: "Unknown", message: `the ${name} since the last step is not known (${since.length} samples)` };
+    return { kind: "Unknown", message: `too few samples of the ${name} since the last step (${since.length})` };
   }
   const [was, is] = [quantile(before, 0.5), quantile(since, 0.5)];
   const isWorse = is > was * (1 + tolerance) + slack && is > quantile(before, 0.9);
   if (!isWorse) return { kind: "Passed" };
-  return { kind: "Failed", message: `the ${name} went from ${short(was)} to ${short(is)} with the change` };
+  return { kind: "Failed", message: `the ${name} rose from ${short(was)} to ${short(is)} after the change` };
 }
 
 function sorted(samples: readonly Sample[]): number[] {

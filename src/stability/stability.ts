@@ -27,7 +27,7 @@ export interface StabilityState {
 }
 
 /** Stands between why a checker failed and why it can't be asked since. */
-export const sinceUnknown = "; now it can't tell: ";
+export const sinceUnknown = "; now its result is unknown: ";
 
 /** What the checkers let changes do. */
 export interface StabilityDecision {
@@ -57,12 +57,12 @@ export function decideStability(
     if (result.kind === "Failed")
       trips.push({ name, action, sinceMs: before?.sinceMs ?? nowMs, lastMs: nowMs, message: result.message });
     else if (result.kind === "Unknown") {
-      unknown ??= `${name} can't tell: ${result.message}`;
+      unknown ??= `${name} has no result: ${result.message}`;
       if (before) trips.push({ ...before, action, lastMs: nowMs });
     } else if (before && nowMs - before.lastMs < coolDownSeconds * 1000) {
       trips.push({ ...before, action });
       const seconds = Math.ceil(coolDownSeconds - (nowMs - before.lastMs) / 1000);
-      cooling ??= `${name} passes again; changes go on in ${seconds} s`;
+      cooling ??= `${name} passes again; changes resume in ${seconds} s`;
     }
   }
   const worst = trips.find(({ action }) => action === "Rollback") ?? trips[0];
@@ -77,7 +77,7 @@ export function decideStability(
     return {
       action: "Pause",
       reason: "CheckUnknown",
-      message: `${unknown}; changes wait until it can`,
+      message: `${unknown}; changes wait until it has`,
       state: { trips },
     };
   return { action: "GoOn", reason: "ChecksPassed", message: "all checks pass", state: { trips } };

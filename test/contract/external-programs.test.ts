@@ -117,7 +117,7 @@ describeControlPlane("programs outside on real controllers", () => {
     await want("routed", 2, 2);
     await expect
       .poll(async () => (await reached("routed"))?.message, soon)
-      .toMatch(/theirs has not done so for routed-/);
+      .toMatch(/theirs did not change the traffic of routed-/);
     expect(await namesOf("routed", "Cutoff")).toEqual([first]);
     doing.isOn = true;
     await expect.poll(() => namesOf("routed", "Cutoff"), soon).toHaveLength(2);

@@ -107,7 +107,7 @@ describeControlPlane("pod states on real controllers, with the rights of the man
     await rig.client.create(profiles, profileOf("twice-too", { onlineReplicas: 3 }, "twice"));
     await expect
       .poll(async () => (await reasonOf("twice-too"))?.message, soon)
-      .toMatch(/Deployment twice is brought about by ReplicaProfile twice already/);
+      .toMatch(/Deployment twice is already managed by ReplicaProfile twice/);
     await sleep(3000);
     expect(await counts("twice")).toEqual({ online: 2, cutoff: 1, standby: 0, ready: 2 });
     await rig.plane.kubectl(["delete", "replicaprofile", "twice", "-n", namespace]);
@@ -137,7 +137,7 @@ describeControlPlane("pod states on real controllers, with the rights of the man
     ];
     await expect
       .poll(() => rig.plane.kubectl([...told, "-o", "jsonpath={.items[*].message}"]), soon)
-      .toContain("Online → Cutoff (SurplusOnline), as ReplicaProfile web wants");
+      .toContain("Online → Cutoff (SurplusOnline), requested by ReplicaProfile web");
     for (const pod of await podsOf("web")) {
       const cost = pod.metadata.annotations?.["controller.kubernetes.io/pod-deletion-cost"];
       expect(cost).toBe(state(pod) === "Cutoff" ? "-1000" : undefined);
@@ -248,7 +248,9 @@ describeControlPlane("pod states on real controllers, with the rights of the man
     await expect.poll(() => counts("filler"), soon).toMatchObject({ ready: 1 });
     await setCondition(frozen, { type: "PodResizePending", status: "True", reason: "Deferred" });
     await want("full", { onlineReplicas: 2, standbyReplicas: 0 });
-    await expect.poll(async () => (await reasonOf("full"))?.message, soon).toMatch(/full-.* can't wake: no room/);
+    await expect
+      .poll(async () => (await reasonOf("full"))?.message, soon)
+      .toMatch(/full-.* can't wake: their nodes have no room/);
     await expect.poll(requests, soon).toEqual(low);
     expect(await counts("full")).toMatchObject({ online: 1, standby: 1 });
   }, 60_000);

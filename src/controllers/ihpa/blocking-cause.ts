@@ -37,7 +37,7 @@ export function rivalryOf({ ihpa, hpas, profile }: Pick<IhpaInput, "ihpa" | "hpa
   if (profile && ownerName(profile.metadata, ihpa.kind) === undefined)
     return {
       reason: "TargetOwnedByAnother",
-      message: `ReplicaProfile ${profile.metadata.name} has the name of the one to be made, and is not this IHPA's; delete it, or give one of the two another name`,
+      message: `ReplicaProfile ${profile.metadata.name} already exists and does not belong to this IHPA; delete it, or use another name for one of the two`,
     };
   if (ihpa.spec.hpa === "Attached") {
     if (foreign.length < 2) return undefined;
@@ -49,6 +49,6 @@ export function rivalryOf({ ihpa, hpas, profile }: Pick<IhpaInput, "ihpa" | "hpa
   if (foreign.length === 0) return undefined;
   return {
     reason: "TargetOwnedByAnother",
-    message: `${target} is scaled by HPA ${foreign.join(", ")} too; delete it, or set spec.hpa: Attached and add our metric to it`,
+    message: `${target} is also scaled by HPA ${foreign.join(", ")}; delete that HPA, or set spec.hpa: Attached and add the entry in status.hpa.metric to its spec.metrics`,
   };
 }

@@ -28,14 +28,14 @@ export function claimsOf(seen: IhpaInput, blocking: Cause | undefined): Claim[] 
           "ScalingActive",
           !inert,
           inert?.reason ?? "AsExpected",
-          inert?.message ?? "the number is served and acts",
+          inert?.message ?? "the desired replica count is in effect",
         ),
     limitedClaim(seen.decision, unready),
     claim(
       "Paused",
       paused,
       paused ? "Paused" : "AsExpected",
-      paused ? "spec.paused holds the target as it is" : "not paused",
+      paused ? "scaling is paused: spec.paused is true" : "not paused",
     ),
     fallbackClaim(seen, unready),
     ...stepClaims(seen),
@@ -70,24 +70,23 @@ function unreadNumberOf({ ihpa, hpas }: IhpaInput): Cause | undefined {
   if (active?.status !== "False" || active.reason !== "FailedGetExternalMetric") return undefined;
   return {
     reason: active.reason,
-    message: `HPA ${hpa!.metadata.name} can't read the number, so the target stays as it is: ${active.message ?? active.reason}`,
+    message: `HPA ${hpa!.metadata.name} cannot read the external metric, so the target keeps its size: ${active.message ?? active.reason}`,
   };
 }
 
 function limitedClaim(decision: Decision | undefined, unready: Cause | undefined): Claim {
   if (decision === undefined || decision.total === null)
-    return claim("ScalingLimited", "Unknown", unready!.reason, "there is no number that could be limited");
+    return claim("ScalingLimited", "Unknown", unready!.reason, "there is no decision to limit");
   if (decision.reason === "MinReplicas") return claim("ScalingLimited", true, "TooFewReplicas", decision.message);
   if (decision.reason === "MaxReplicas") return claim("ScalingLimited", true, "TooManyReplicas", decision.message);
-  return claim("ScalingLimited", false, "WithinRange", "the number lies within the limits");
+  return claim("ScalingLimited", false, "WithinRange", "the desired replica count is within the limits");
 }
 
 function fallbackClaim({ decision, loadFaults }: IhpaInput, unready: Cause | undefined): Claim {
   if (decision === undefined) return claim("Fallback", "Unknown", unready!.reason, "there is no decision");
-  if (decision.reason === "Paused")
-    return claim("Fallback", false, "Paused", "the size is held because spec.paused is");
+  if (decision.reason === "Paused") return claim("Fallback", false, "Paused", "scaling is paused: spec.paused is true");
   if (decision.rung === "Fresh") {
-    const basis = decision.loads.length > 0 ? "live values and forecast are fresh" : "the number rests on no metric";
+    const basis = decision.loads.length > 0 ? "live values and forecast are fresh" : "the decision uses no metrics";
     return claim("Fallback", false, "Fresh", basis);
   }
   const why = loadFaults[0] ? `; ${loadFaults[0].message}` : "";
@@ -103,7 +102,7 @@ function stepClaims({ ihpa, decision }: IhpaInput): Claim[] {
     claims.push(
       change
         ? claim("GrayProgressing", true, "GrayChange", message)
-        : claim("GrayProgressing", false, "NoGrayChange", "no change in steps is under way"),
+        : claim("GrayProgressing", false, "NoGrayChange", "no gray change is in progress"),
     );
   if (stabilityCheckers.length > 0 && stability)
     claims.push(claim("Stable", stability.action === "GoOn", stability.reason, stability.message));
@@ -119,7 +118,7 @@ function portraitClaims({ ihpa, portraits, decision }: IhpaInput): Claim[] {
     return condition && claim(type, condition.status, condition.reason, condition.message);
   };
   const ready =
-    said("ForecastReady") ?? claim("ForecastReady", "Unknown", "ForecastUnderWay", "the first forecast is under way");
+    said("ForecastReady") ?? claim("ForecastReady", "Unknown", "ForecastUnderWay", "the first forecast is being made");
   // While nothing is foretold, as in an outage, the last verdict stands; where nothing ever judged, nothing is claimed.
   const trusted = decision?.accuracy?.isCompared
     ? trustClaim(decision.accuracy)
@@ -132,18 +131,19 @@ function hpaClaims({ ihpa, hpas }: IhpaInput, blocking: Cause | undefined): Clai
   const hpa = actingHpa(ihpa, hpas);
   if (!hpa && ihpa.spec.hpa === "Managed")
     // Beside an blocking none is made.
-    return blocking ? [] : [claim("HPAActive", "Unknown", "HPANotFound", "the HPA is being made")];
+    return blocking ? [] : [claim("HPAActive", "Unknown", "HPANotFound", "the HPA is being created")];
   if (!hpa)
     return [
       claim(
         "HPAActive",
         false,
         "HPANotFound",
-        "no HPA of this target follows our number; add the entry in status.hpa.metric to spec.metrics of yours",
+        "no HPA of this target uses this IHPA's metric; add the entry in status.hpa.metric to the spec.metrics of your HPA",
       ),
     ];
   const active = hpa.status?.conditions?.find(({ type }) => type === "ScalingActive");
-  if (!active) return [claim("HPAActive", "Unknown", "NoMetrics", `HPA ${hpa.metadata.name} has not looked yet`)];
+  if (!active)
+    return [claim("HPAActive", "Unknown", "NoMetrics", `HPA ${hpa.metadata.name} has not reported its status yet`)];
   return [claim("HPAActive", active.status === "True", active.reason || "AsExpected", active.message ?? "")];
 }
 
@@ -158,9 +158,9 @@ function previewMessage(seen: IhpaInput): string {
   const { ihpa, decision, scale } = seen;
   const have = "reason" in scale ? undefined : scale.replicas;
   const total = decision?.total ?? undefined;
-  if (total === undefined) return "Preview: nothing acts, and there is no number yet";
+  if (total === undefined) return "Preview: nothing is changed; there is no decision yet";
   const would = have === undefined || have === total ? `would stay at ${total}` : `would go from ${have} to ${total}`;
   const rivalry = rivalryOf(seen);
-  const but = rivalry ? `; before Auto can act: ${rivalry.message}` : "";
-  return `Preview: nothing acts; ${ihpa.spec.scaleTargetRef.name} ${would} replicas${but}`;
+  const but = rivalry ? `; before Auto can work: ${rivalry.message}` : "";
+  return `Preview: nothing is changed; ${ihpa.spec.scaleTargetRef.name} ${would} replicas${but}`;
 }

@@ -195,7 +195,7 @@ export class IhpaController {
       try {
         workload.pods.recall(store?.pods(podsKey(ihpa)) ?? [], now());
       } catch (error) {
-        log.error("the pods' records could not be read", { ihpa: key, error: (error as Error).message });
+        log.error("pod records could not be read", { ihpa: key, error: (error as Error).message });
       }
     });
   }
@@ -246,7 +246,7 @@ export class IhpaController {
     try {
       this.#options.store?.putPods(podsKey(ihpa), records);
     } catch (error) {
-      this.#options.log.error("pods' records were not kept", { ihpa: key, error: (error as Error).message });
+      this.#options.log.error("pod records could not be stored", { ihpa: key, error: (error as Error).message });
     }
   }
 

@@ -85,7 +85,11 @@ export class MetricSourceController {
       case "Fault":
         return claim(false, outcome.fault.reason, outcome.fault.message);
       case "MetricsApi":
-        return claim(true, "AsExpected", "the cluster's metrics APIs, with the embedded history");
+        return claim(
+          true,
+          "AsExpected",
+          "values come from the cluster's metrics APIs, history from the embedded store",
+        );
       case "Open":
         try {
           await outcome.source.client.instant("vector(1)");

@@ -33,7 +33,9 @@ export async function readSecret(
     secret = await client.get(resources.secrets, { namespace, name });
   } catch (error) {
     const hint =
-      namespace === own ? "" : `; our own rights reach Secrets of ${own} only, so keep it there or grant get on it`;
+      namespace === own
+        ? ""
+        : `; the controller may read Secrets of namespace ${own} only: keep the Secret there, or grant the controller get on it`;
     throw new KubeError("NotFound", `Secret ${namespace}/${name} cannot be read: ${(error as Error).message}${hint}`);
   }
   const value = secret.data?.[key];

@@ -23,7 +23,7 @@ export type SourceFault = Cause<"SourceNotFound" | "SourceRefused" | "AlgorithmN
 
 export type SourceOutcome =
   | { readonly kind: "Open"; readonly source: OpenSource }
-  /** No store: the cluster's metrics APIs, with the embedded history. */
+  /** No store: values come from the cluster's metrics APIs, history from the embedded store. */
   | { readonly kind: "MetricsApi" }
   | { readonly kind: "Fault"; readonly fault: SourceFault };
 
@@ -68,13 +68,13 @@ export class Sources {
         ? { kind: "MetricsApi" }
         : fault(
             "SourceNotFound",
-            `there is no MetricSource ${name}; make it, or name one of \`kubectl get metricsources\``,
+            `MetricSource ${name} does not exist; create it, or use one that \`kubectl get metricsources\` lists`,
           );
     const allowed = object.spec.tenancy.namespaces;
     if (allowed && !allowed.includes(namespace))
       return fault(
         "SourceRefused",
-        `MetricSource ${object.metadata.name} is not for namespace ${namespace}; its administrator can add it to spec.tenancy.namespaces`,
+        `MetricSource ${object.metadata.name} does not allow namespace ${namespace}; ask its administrator to add it to spec.tenancy.namespaces`,
       );
     return this.#opened(object);
   }

@@ -222,7 +222,7 @@ export class ExternalPods {
       return {
         done: names,
         ...(missing.length > 0 && {
-          fault: `${external.name} has not done so for ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ` and ${missing.length - 5} more` : ""}`,
+          fault: `${external.name} did not change the traffic of ${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ` and ${missing.length - 5} more` : ""}`,
         }),
       };
     } catch (error) {

@@ -165,9 +165,14 @@ export class PodStates {
         { pod, online: true },
       ]);
       if (!done.has(name)) throw new Error(`pod ${namespace}/${name} stays out of rotation: ${fault}`);
-      await this.#writer.markAndSetGate(pod, { trafficController: undefined }, true, "no profile wants it out");
+      await this.#writer.markAndSetGate(
+        pod,
+        { trafficController: undefined },
+        true,
+        "no ReplicaProfile controls this pod",
+      );
     } else if (inState.gated && inState.gate !== true && isThawed)
-      await this.#writer.setGate(pod, true, "no profile wants it out");
+      await this.#writer.setGate(pod, true, "no ReplicaProfile controls this pod");
     await this.#resizer.restore(pod);
   }
 
@@ -238,5 +243,5 @@ function withoutDown(
 
 function gateMessage(online: boolean, transition: Transition | undefined): string {
   if (transition) return `${transition.from} → ${transition.to}: ${transition.reason}`;
-  return online ? "serves" : "out of rotation on purpose";
+  return online ? "serves" : "taken out of rotation";
 }

@@ -73,7 +73,7 @@ export class ReplicaProfileController {
     const rival = rivalProfileOf(profile, caches.profiles.list(namespace));
     if (rival !== undefined) {
       this.#selectors.set(key, null);
-      const message = `${kind} ${name} is brought about by ReplicaProfile ${rival.metadata.name} already; change that one, or delete it first`;
+      const message = `${kind} ${name} is already managed by ReplicaProfile ${rival.metadata.name}; edit that one, or delete it first`;
       await this.#report(key, profile, undefined, claimsOfNone("TargetOwnedByAnother", message));
       return { recheckAfterMs: renewMs };
     }
@@ -160,7 +160,7 @@ export class ReplicaProfileController {
         type: isRefused ? "Warning" : "Normal",
         reason: "PodStateChanged",
         action: "ChangePodState",
-        note: `${from} → ${to} (${reason}), as ReplicaProfile ${profile.metadata.name} wants${isRefused && said ? `; the sidecar said: ${said}` : ""}`,
+        note: `${from} → ${to} (${reason}), requested by ReplicaProfile ${profile.metadata.name}${isRefused && said ? `; the sidecar said: ${said}` : ""}`,
       });
     }
   }
@@ -260,7 +260,7 @@ function claimsOf(
   const stuck = outcome?.stuck ?? [];
   const why = [
     ...(held ? [held.message] : []),
-    ...(stuck.length > 0 ? [`${stuck.join(", ")} can't wake: no room on the node for what they asked for before`] : []),
+    ...(stuck.length > 0 ? [`${stuck.join(", ")} can't wake: their nodes have no room for their requests`] : []),
   ]
     .map((each) => `${each}; `)
     .join("");
@@ -287,6 +287,6 @@ function externalClaim(faults: readonly string[]): Claim {
     type: "ExternalReached",
     status: isReached ? "True" : "False",
     reason: isReached ? "AsExpected" : "ExternalNotReached",
-    message: isReached ? "the programs outside do their part" : faults.join("; ").slice(0, 1024),
+    message: isReached ? "all external programs answer" : faults.join("; ").slice(0, 1024),
   };
 }

@@ -18,7 +18,7 @@ export function measuredRule(
 ): MeasuredRule {
   const without = (fault: string): MeasuredRule => ({ rule, value: undefined, fault });
   const total = load?.value ?? undefined;
-  if (total === undefined) return without(load?.fault?.message ?? "it has not been asked for yet");
+  if (total === undefined) return without(load?.fault?.message ?? "it has not been read yet");
   const type = metricTarget(rule)?.type;
   if (type === "Value") return { rule, value: total };
   if (online === 0) return without("no pod is in service");

@@ -78,7 +78,7 @@ export class RegressionWatch {
     const outcome = await this.#sources.get(source, namespace);
     if (outcome.kind === "Fault") throw new CollectError("NotFound", outcome.fault.message);
     if (outcome.kind === "MetricsApi")
-      throw new CollectError("NotFound", "there is no MetricSource of type Prometheus to ask; name one in source");
+      throw new CollectError("NotFound", "there is no MetricSource of type Prometheus; name one in the field source");
     const { client, tenantQuery, lagMs } = outcome.source;
     const signal = AbortSignal.timeout(longestMs);
     const read = async (startMs: number, endMs: number): Promise<Sample[]> => {

@@ -151,7 +151,7 @@ export class StabilityChecks {
       return checkMetrics(rules.map((rule) => measuredRule(rule, metricReader.now(follower, rule), online, requests)));
     } catch (error) {
       if (!(error instanceof CollectError))
-        log.error("a stability checker could not be asked", { checker: key, error: (error as Error).message });
+        log.error("a stability checker failed", { checker: key, error: (error as Error).message });
       return { kind: "Unknown", message: (error as Error).message };
     }
   }

@@ -78,12 +78,13 @@ export class CapacityFits {
     const { usage, responseTime, pods } = capacity;
     const pasts = new Map<string, Series>();
     const none = (message: string) => ({ learnt: perPod(message), pasts });
-    if (capacity.model === "PerPod") return none("each metric's target is what a pod carries, as asked for");
+    if (capacity.model === "PerPod")
+      return none("spec.capacity.model is PerPod: each metric's target is what one pod carries");
     const read = (spec: MetricSpec) => this.#options.metricReader.past(subject, spec, ihpa.spec.prediction.history);
     const own = metricsOf(ihpa);
     for (const name of capacity.loads) {
       const spec = own.find((metric) => metricName(metric) === name);
-      if (spec === undefined) return none(`no provider uses the load ${name}, so its target holds`);
+      if (spec === undefined) return none(`no provider uses the load ${name}; the targets of the metrics are used`);
       const past = await read(spec);
       if (past.kind === "Unknown") return none(`${name}: ${past.fault.message}`);
       pasts.set(name, past.series);

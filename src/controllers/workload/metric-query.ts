@@ -62,7 +62,7 @@ export function podTarget(
   if (target?.type === "Utilization") {
     const resource = spec.resource?.name ?? spec.containerResource?.name ?? "";
     if (requests === undefined)
-      return { why: `metric ${name} has a Utilization target, and there is no pod yet to tell its requests` };
+      return { why: `metric ${name} has a Utilization target, but there is no pod yet whose requests can be read` };
     const request = requests(resource, spec.containerResource?.container);
     if (request === undefined || request <= 0)
       return {
@@ -71,7 +71,7 @@ export function podTarget(
     return { value: (request * target.averageUtilization!) / 100 };
   }
   return {
-    why: `metric ${name} has a Value target, which says nothing of one pod; give target: {type: AverageValue, averageValue: …}`,
+    why: `metric ${name} has a Value target, which does not say what one pod carries; use target: {type: AverageValue, averageValue: …}`,
   };
 }
 

@@ -108,7 +108,7 @@ export class MetricReader {
   async #sample(requests: readonly SampleRequest[]): Promise<ReadonlyMap<string, LiveValue>> {
     if (requests.length === 0) return new Map();
     const { values, storeFault } = await this.#options.sampler.sample(requests);
-    if (storeFault) this.#options.log.error("samples were not kept", { error: storeFault.message });
+    if (storeFault) this.#options.log.error("samples could not be stored", { error: storeFault.message });
     return values;
   }
 

@@ -27,7 +27,7 @@ export async function routeOf(
       kind: "Fault",
       fault: {
         reason: "NoMetrics",
-        message: `metric source ${source.name} needs a query for ${metricName(spec)}; give spec.metrics[].query`,
+        message: `metric source ${source.name} has no default query for ${metricName(spec)}; set spec.metrics[].query`,
       },
     };
   try {

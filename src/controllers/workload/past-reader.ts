@@ -93,7 +93,7 @@ export class PastReader {
         return records.filter(({ uid }) => uid !== ""); // old exporters tell no uid, and names come again
       } catch (error) {
         if (!(error instanceof CollectError)) throw error;
-        log.warn("the pods' past could not be read", { ihpa: subject.key, error: error.message });
+        log.warn("the history of pods could not be read", { ihpa: subject.key, error: error.message });
         return [];
       }
     }
@@ -108,7 +108,7 @@ export class PastReader {
         fault: {
           reason: "NoMetrics",
           message:
-            "there is no metric source and no embedded history; make a MetricSource, or start the controller with --history FILE",
+            "there is no metric source and no embedded history; create a MetricSource, or start the controller with --history FILE",
         },
       };
     const toMs = Math.floor(now() / embeddedStepMs) * embeddedStepMs;
@@ -116,7 +116,10 @@ export class PastReader {
     if (series.values.length === 0)
       return {
         kind: "Unknown",
-        fault: { reason: "HistoryTooShort", message: "the embedded history begins with the next sample" },
+        fault: {
+          reason: "HistoryTooShort",
+          message: "the embedded history has no sample yet; it fills while the controller runs",
+        },
       };
     return { kind: "Known", series, ...this.#silence(series, "the metric") };
   }

@@ -91,7 +91,7 @@ describe("checkers", () => {
   test("one that failed and can't be asked since says both", () => {
     const first = decideStability(undefined, [checker(failed)], 0);
     const second = decideStability(first.state, [checker(unknown)], 1000);
-    expect(second.message).toBe("a failed: errors rise; now it can't tell: no answer");
+    expect(second.message).toBe("a failed: errors rise; now its result is unknown: no answer");
     const third = decideStability(second.state, [checker(unknown)], 2000);
     expect(third.message).toBe(second.message);
   });

@@ -268,12 +268,12 @@ describe("what is there", () => {
   test("Preview tells what Auto would not act beside", () => {
     const message = (more: Partial<IhpaInput>) =>
       conditionOf(planIhpa(seenOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), ...more })), "ScalingActive")!.message;
-    expect(message({})).toMatch(/^Preview: nothing acts; web would [^;]* replicas$/);
+    expect(message({})).toMatch(/^Preview: nothing is changed; web would [^;]* replicas$/);
     expect(message({ hpas: [hpaOf("theirs")] })).toMatch(
-      /before Auto can act: Deployment web is scaled by HPA theirs too/,
+      /before Auto can work: Deployment web is also scaled by HPA theirs/,
     );
     expect(message({ profile: { metadata: { name: "shop", namespace: "store", uid: "p" } } })).toMatch(
-      /before Auto can act: ReplicaProfile shop has the name/,
+      /before Auto can work: ReplicaProfile shop already exists/,
     );
   });
 
@@ -360,7 +360,7 @@ describe("status", () => {
       hpa: { mode: "Managed", name: "forescale-shop", toleranceBand: "0%" },
     },
     {
-      name: "Managed, and it has not looked yet",
+      name: "Managed, and it has not reported its status yet",
       spec: {},
       hpas: [hpaOf("forescale-shop", { owner: "ihpa-1" })],
       active: { status: "Unknown", reason: "NoMetrics" },
@@ -395,7 +395,7 @@ describe("status", () => {
       expect(conditionOf(plan, type)).toMatchObject({
         status: "False",
         reason: "FailedGetExternalMetric",
-        message: "HPA forescale-shop can't read the number, so the target stays as it is: no answer",
+        message: "HPA forescale-shop cannot read the external metric, so the target keeps its size: no answer",
       });
     expect(conditionOf(plan, "Fallback")).toMatchObject({ status: "False", reason: "Fresh" });
     expect(conditionOf(planIhpa(seenOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), hpas })), "Ready")?.status).toBe(

@@ -47,7 +47,7 @@ describe("which source", () => {
     expect(await open().get(undefined, "store")).toEqual({ kind: "MetricsApi" });
     expect(faultOf(await sources.get("main", "store"))).toMatchObject({
       reason: "SourceNotFound",
-      message: expect.stringContaining("there is no MetricSource main"),
+      message: expect.stringContaining("MetricSource main does not exist"),
     });
   });
 

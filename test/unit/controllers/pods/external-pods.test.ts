@@ -172,7 +172,7 @@ describe("traffic by a program outside", () => {
     answer = () => ({ done: ["web-b", "web-z"] });
     const { plan, fault } = await carryOut(planOf(both), [readyPod("web-a"), readyPod("web-b")]);
     expect(plan).toEqual({ ...planOf([both[1]]), replicas: 2 });
-    expect(fault).toBe("theirs has not done so for web-a");
+    expect(fault).toBe("theirs did not change the traffic of web-a");
     expect(asked).toMatchObject([
       {
         question: "/traffic",

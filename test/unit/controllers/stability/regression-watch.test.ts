@@ -83,7 +83,7 @@ test.each([
   valueAt = (query, timeMs) => (query.startsWith(of) ? risen(query, timeMs) : 0.01);
   expect(await check()).toEqual({
     kind: "Failed",
-    message: `the ${measure} went from ${was} to ${is} with the change`,
+    message: `the ${measure} rose from ${was} to ${is} after the change`,
   });
 });
 
@@ -114,6 +114,6 @@ test("a store without values, one that fails, and a source that is not there can
   const elsewhere = { ...spec, errorRate: { source: "none", query: "errors" } };
   expect(await watch.check("store/shop", elsewhere, "store", change)).toMatchObject({
     kind: "Unknown",
-    message: expect.stringContaining("there is no MetricSource none"),
+    message: expect.stringContaining("MetricSource none does not exist"),
   });
 });

@@ -196,7 +196,7 @@ test("after a failure changes wait for the cool-down, also over a restart", asyn
   expect(await decided(again)).toMatchObject({
     action: "Rollback",
     reason: "CoolingDown",
-    message: "stabilityCheckers[1] passes again; changes go on in 40 s",
+    message: "stabilityCheckers[1] passes again; changes resume in 40 s",
     state: { trips: [{ name: "stabilityCheckers[1]", message: "theirs says bad" }] },
   });
   clockMs += 41_000;
