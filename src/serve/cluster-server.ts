@@ -134,7 +134,7 @@ export async function serveCluster(options: ClusterServerOptions): Promise<Clust
       authentication: () => authentication.config,
       reviewToken: reviewTokens(post),
       reviewAccess: reviewAccess(post),
-      judge: createIhpaValidator(snapshot),
+      validate: createIhpaValidator(snapshot),
       inject,
       gateway: standby.gateway,
       unready,

@@ -82,7 +82,7 @@ export function createAuthenticator(options: AuthenticatorOptions) {
     if (before && before.config === config && nowMs < before.untilMs) return before;
     // Asked of the socket once: its certificate can't change.
     const leaf = before ? before.leaf : socket.getPeerX509Certificate?.();
-    const verdict = judge(leaf, config, nowMs);
+    const verdict = verify(leaf, config, nowMs);
     verdicts.set(socket, verdict);
     return verdict;
   }
@@ -123,7 +123,7 @@ function isTrusted(leaf: X509Certificate, authorities: readonly X509Certificate[
   }
 }
 
-function judge(leaf: X509Certificate | undefined, config: AuthenticationConfig, nowMs: number): CertificateVerdict {
+function verify(leaf: X509Certificate | undefined, config: AuthenticationConfig, nowMs: number): CertificateVerdict {
   const nothing = { leaf, config, untilMs: Infinity, isFrontProxy: false, identity: undefined, isRejected: false };
   if (!leaf) return nothing;
   // A verdict is looked at again when the certificate's validity begins or ends, and each minute for its authority's.

@@ -1,6 +1,6 @@
 import { type Refusal, refuse } from "../http/status.ts";
 
-/** The part of an `admission.k8s.io/v1` request that a judge reads. */
+/** The part of an `admission.k8s.io/v1` request that a validator reads. */
 export interface AdmissionRequest {
   readonly uid: string;
   readonly kind: { readonly group: string; readonly version: string; readonly kind: string };
@@ -23,14 +23,14 @@ export type AdmissionValidator = (request: AdmissionRequest) => readonly string[
 const apiVersion = "admission.k8s.io/v1";
 
 /**
- * Answers an AdmissionReview by a judge.
+ * Answers an AdmissionReview by a validator.
  *
  * @param body the bytes of the request
  * @returns the answering review, or a 400 when the bytes are none of version 1 with a uid
  */
-export function reviewAdmission(body: Buffer, judge: AdmissionValidator): object | Refusal {
+export function reviewAdmission(body: Buffer, validate: AdmissionValidator): object | Refusal {
   return answerAdmission(body, (request) => {
-    const problems = judge(request);
+    const problems = validate(request);
     if (problems.length === 0) return { allowed: true };
     return { allowed: false, status: { code: 422, reason: "Invalid", message: problems.join("; ") } };
   });

@@ -382,7 +382,7 @@ describe("admission", () => {
   let peer: Peer;
   beforeAll(async () => {
     const world = await start();
-    ({ peer } = await start({ judge: createIhpaValidator(world.snapshot) }));
+    ({ peer } = await start({ validate: createIhpaValidator(world.snapshot) }));
   });
   const validate = (body: string | Buffer) => dial(peer, { path: "/validate", method: "POST", body });
 
