@@ -102,7 +102,7 @@ async function serve(): Promise<void> {
   const frozen = new Set<string>();
   const gateway = createGateway({
     reviewToken: async (name) => ({ namespace: "default", name, uid: name, expiresMs: Number.MAX_SAFE_INTEGER }),
-    wishOf: ({ name }) => ({ type: "want", state: frozen.has(name) ? "Standby" : "Online" }),
+    desiredStateOf: ({ name }) => ({ type: "want", state: frozen.has(name) ? "Standby" : "Online" }),
     onReport: () => {},
     authorities: () => credentials.servingCa.certificate,
   });

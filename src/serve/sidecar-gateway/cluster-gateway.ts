@@ -76,7 +76,7 @@ export function startGateway(options: ClusterGatewayOptions): ClusterGateway {
     metrics: options.metrics,
     clock,
     log,
-    wishOf({ namespace, name, uid }) {
+    desiredStateOf({ namespace, name, uid }) {
       const pod = pods.cache.get({ namespace, name });
       return pod?.metadata.uid === uid ? desiredStateOf(pod) : undefined;
     },

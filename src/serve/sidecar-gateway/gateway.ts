@@ -9,20 +9,19 @@ import {
   readSidecarMessage,
   type SidecarReport,
   silenceMs,
-  streamPath,
   streamProtocol,
 } from "../../pods/sidecar-protocol.ts";
-import { bearerToken } from "../access/authenticator.ts";
 import type { GatewayMetrics } from "./gateway-metrics.ts";
-import type { PodIdentity, PodTokenReviewer } from "./pod-tokens.ts";
+import { type Refused, readHandshake, refuseUpgrade } from "./handshake.ts";
+import { type PodIdentity, type PodTokenReviewer, PodTokens } from "./pod-tokens.ts";
 
 export interface GatewayOptions {
   readonly reviewToken: PodTokenReviewer;
   /** What a pod's sidecar is to do; undefined while the pod is not known under this uid. */
-  readonly wishOf: (pod: PodIdentity) => DesiredState | undefined;
-  /** Hears of each report, the first of a stream included. */
+  readonly desiredStateOf: (pod: PodIdentity) => DesiredState | undefined;
+  /** Called with each report, the first of a stream included. */
   readonly onReport: (pod: PodIdentity, report: SidecarReport) => void;
-  /** The authorities, as PEM, that vouch for the server; told at the start and at each change. */
+  /** The certificate authorities of the server, as PEM; sent at the start and at each change. */
   readonly authorities: () => string;
   readonly metrics?: GatewayMetrics;
   readonly clock?: Clock;
@@ -34,9 +33,9 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Takes a request to upgrade; answers it either way. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Tells a pod's sidecar what is wanted, where that is not what it was told last. */
+  /** Sends a pod's sidecar its desired state, where that has changed. */
   refresh(namespace: string, name: string): void;
-  /** Tells every sidecar the authorities, where they changed. */
+  /** Sends every sidecar the authorities, where they changed. */
   refreshAuthorities(): void;
   readonly streams: number;
   /** Ends all streams: sidecars come back to another replica. */
@@ -46,82 +45,132 @@ export interface Gateway {
 interface Stream {
   pod: PodIdentity;
   readonly socket: Duplex;
+  /** When anything came from the sidecar last. */
   heardMs: number;
-  told: string;
+  /** The desired state that was sent last. */
+  sent: string;
   isReviewing: boolean;
 }
 
-/** Handshakes and reviews under way at once; sidecars come back all at once after a restart. */
-const mostReviews = 32;
-/** The API server takes a token a little longer than it says. */
+/** The API server accepts a token a little longer than it says. */
 const tokenGraceMs = 60_000;
+const usualMostStreams = 20_000;
 
 /**
- * Where sidecars report and hear what is wanted. Levels only: whatever was lost with a stream is said again with the
+ * Where sidecars report and receive their desired state. Levels only: whatever was lost with a stream is sent again with the
  * next one, and nothing that a pod does depends on this server being there.
  */
 export function createGateway(options: GatewayOptions): Gateway {
-  const { clock = systemClock, log = silent, metrics, mostStreams = 20_000 } = options;
-  const streams = new Map<string, Stream>();
-  const waiting: (() => void)[] = [];
-  let reviews = 0;
-  let ticking: Timer | undefined;
-  let authorities = options.authorities();
-  let isClosed = false;
+  return new SidecarGateway(options);
+}
 
-  async function handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    socket.on("error", () => socket.destroy());
-    const refuse = (status: string, why: string) => {
-      metrics?.refusals.inc({ status: status.slice(0, 3) });
-      const body = `${why}\n`;
-      socket.end(
-        `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-      );
-    };
-    const [path] = (request.url ?? "").split("?", 1);
-    if (path !== streamPath) return refuse("404 Not Found", `the gateway is at ${streamPath}`);
-    if (request.headers.upgrade?.toLowerCase() !== streamProtocol)
-      return refuse("426 Upgrade Required", `upgrade to ${streamProtocol}`);
-    const token = bearerToken(request.headers.authorization);
-    if (token === undefined) return refuse("401 Unauthorized", "a pod-bound token is needed");
-    if (isClosed) return refuse("503 Service Unavailable", "this replica is leaving; connect again");
-    if (streams.size >= mostStreams) return refuse("503 Service Unavailable", "this replica holds all that it can");
-    let pod: PodIdentity | string;
-    try {
-      pod = await reviewed(token);
-    } catch (error) {
-      log.warn("the API server could not be asked about a sidecar's token", { error: (error as Error).message });
-      return refuse("503 Service Unavailable", "the API server could not be asked about the token; connect again");
-    }
-    if (socket.destroyed) return;
-    if (typeof pod === "string") return refuse("401 Unauthorized", pod);
-    const wish = options.wishOf(pod);
-    // A pod of a moment ago, or one that this replica's watch has not told of yet.
-    if (wish === undefined)
-      return refuse("503 Service Unavailable", `pod ${pod.namespace}/${pod.name} is not known here yet; connect again`);
-    socket.write(
-      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${streamProtocol}\r\n\r\n${lineOf({ type: "authorities", pem: authorities })}`,
-    );
-    open(pod, socket, wish, head);
+class SidecarGateway implements Gateway {
+  readonly #options: GatewayOptions;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #tokens: PodTokens;
+  readonly #streams = new Map<string, Stream>();
+  #keepAlive: Timer | undefined;
+  #authorities: string;
+  #isClosed = false;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#log = options.log ?? silent;
+    this.#tokens = new PodTokens(options.reviewToken);
+    this.#authorities = options.authorities();
   }
 
-  function open(pod: PodIdentity, socket: Duplex, wish: DesiredState, head: Buffer): void {
-    const key = keyOf(pod);
-    const stream: Stream = { pod, socket, heardMs: clock.monotonicMs(), told: "", isReviewing: false };
-    // One stream a pod: a sidecar that started again is the one to hear.
-    streams.get(key)?.socket.destroy();
-    streams.set(key, stream);
-    metrics?.streams.set(streams.size);
-    ticking ??= clock.setTimer(tick, keepAliveMs);
-    tell(stream, wish);
-    const read = readLines((value) => hear(stream, value));
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  // Given to the listener as it is, so bound to the gateway.
+  handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on("error", () => socket.destroy());
+    this.#answerUpgrade(request, socket, head).catch((error) => {
+      this.#log.error("a sidecar's request failed", { error: String((error as Error)?.stack ?? error) });
+      socket.destroy();
+    });
+  };
+
+  refresh(namespace: string, name: string): void {
+    const stream = this.#streams.get(`${namespace}/${name}`);
+    if (!stream) return;
+    const desired = this.#options.desiredStateOf(stream.pod);
+    if (desired === undefined) stream.socket.end();
+    else send(stream, desired);
+  }
+
+  refreshAuthorities(): void {
+    const now = this.#options.authorities();
+    if (now === this.#authorities) return;
+    this.#authorities = now;
+    for (const { socket } of this.#streams.values()) socket.write(lineOf({ type: "authorities", pem: now }));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#keepAlive?.cancel();
+    for (const { socket } of this.#streams.values()) socket.end();
+  }
+
+  async #answerUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const accepted = await this.#accept(request);
+    if (socket.destroyed) return;
+    if ("status" in accepted) {
+      this.#options.metrics?.refusals.inc({ status: accepted.status.slice(0, 3) });
+      refuseUpgrade(socket, accepted);
+      return;
+    }
+    const authorities = lineOf({ type: "authorities", pem: this.#authorities });
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${streamProtocol}\r\n\r\n${authorities}`,
+    );
+    this.#open(accepted.pod, socket, accepted.desired, head);
+  }
+
+  /** Whose stream it is to be, and what its pod is to do. */
+  async #accept(request: IncomingMessage): Promise<Refused | { pod: PodIdentity; desired: DesiredState }> {
+    const unavailable = (why: string): Refused => ({ status: "503 Service Unavailable", why: `${why}; connect again` });
+    const handshake = readHandshake(request);
+    if ("status" in handshake) return handshake;
+    if (this.#isClosed) return unavailable("this replica is shutting down");
+    if (this.#streams.size >= (this.#options.mostStreams ?? usualMostStreams))
+      return unavailable("this replica holds as many streams as it may");
+    let pod: PodIdentity | string;
+    try {
+      pod = await this.#tokens.review(handshake.token);
+    } catch (error) {
+      this.#log.warn("the API server did not review a sidecar's token", { error: (error as Error).message });
+      return unavailable("the API server did not review the token");
+    }
+    if (typeof pod === "string") return { status: "401 Unauthorized", why: pod };
+    const desired = this.#options.desiredStateOf(pod);
+    // A pod that has just ended, or one that this replica's watch has not seen yet.
+    return desired === undefined
+      ? unavailable(`pod ${pod.namespace}/${pod.name} is not known here yet`)
+      : { pod, desired };
+  }
+
+  #open(pod: PodIdentity, socket: Duplex, desired: DesiredState, head: Buffer): void {
+    const key = `${pod.namespace}/${pod.name}`;
+    const stream: Stream = { pod, socket, heardMs: this.#clock.monotonicMs(), sent: "", isReviewing: false };
+    // One stream a pod: a sidecar that has restarted replaces the one before.
+    this.#streams.get(key)?.socket.destroy();
+    this.#streams.set(key, stream);
+    this.#countStreams();
+    this.#keepAlive ??= this.#clock.setTimer(() => this.#keepStreamsAlive(), keepAliveMs);
+    send(stream, desired);
+    const read = readLines((value) => this.#receive(stream, value));
     const take = (chunk: Buffer) => {
-      stream.heardMs = clock.monotonicMs();
+      stream.heardMs = this.#clock.monotonicMs();
       try {
         read(chunk);
       } catch (error) {
-        log.warn("a sidecar said what can't be read; its stream ends", {
-          pod: `${pod.namespace}/${pod.name}`,
+        this.#log.warn("a sidecar sent a message that can't be read; its stream ends", {
+          pod: key,
           error: (error as Error).message,
         });
         socket.destroy();
@@ -131,101 +180,61 @@ export function createGateway(options: GatewayOptions): Gateway {
     socket.on("data", take);
     socket.once("end", () => socket.end());
     socket.once("close", () => {
-      if (streams.get(key) !== stream) return;
-      streams.delete(key);
-      metrics?.streams.set(streams.size);
+      if (this.#streams.get(key) !== stream) return;
+      this.#streams.delete(key);
+      this.#countStreams();
     });
   }
 
-  function hear(stream: Stream, value: unknown): void {
+  #receive(stream: Stream, value: unknown): void {
     if (value === undefined) return;
     const message = readSidecarMessage(value);
     if (message === undefined) return; // of a later version
-    if (message.type === "token") void renew(stream, message.token);
+    if (message.type === "token") void this.#renew(stream, message.token);
     else {
-      metrics?.reports.inc({ state: message.state });
-      options.onReport(stream.pod, message);
+      this.#options.metrics?.reports.inc({ state: message.state });
+      this.#options.onReport(stream.pod, message);
     }
   }
 
   /** A new token must be of the same pod. */
-  async function renew(stream: Stream, token: string): Promise<void> {
+  async #renew(stream: Stream, token: string): Promise<void> {
     if (stream.isReviewing) return;
     stream.isReviewing = true;
     try {
-      const pod = await reviewed(token);
+      const pod = await this.#tokens.review(token);
       if (typeof pod === "string" || pod.uid !== stream.pod.uid) stream.socket.destroy();
       else stream.pod = pod;
     } catch (error) {
       // Nobody knows: the stream has until its own token ends, and the sidecar offers the next one.
-      log.warn("the API server could not be asked about a sidecar's token", { error: (error as Error).message });
+      this.#log.warn("the API server did not review a sidecar's token", { error: (error as Error).message });
     } finally {
       stream.isReviewing = false;
     }
   }
 
-  async function reviewed(token: string): Promise<PodIdentity | string> {
-    if (reviews >= mostReviews) await new Promise<void>((resolve) => waiting.push(resolve));
-    else reviews++;
-    try {
-      return await options.reviewToken(token);
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else reviews--;
-    }
-  }
-
-  function tell(stream: Stream, wish: DesiredState): void {
-    const line = lineOf(wish);
-    if (line === stream.told) return;
-    stream.told = line;
-    stream.socket.write(line);
-  }
-
   /** Keeps streams alive, and ends those that are silent, whose token has ended or whose pod is gone. One timer for all. */
-  function tick(): void {
-    ticking = streams.size > 0 && !isClosed ? clock.setTimer(tick, keepAliveMs) : undefined;
-    const nowMs = clock.monotonicMs();
-    for (const stream of streams.values()) {
-      const isSilent = nowMs - stream.heardMs > silenceMs;
-      const isExpired = clock.wallMs() > stream.pod.expiresMs + tokenGraceMs;
-      if (isSilent || isExpired) stream.socket.destroy();
-      else stream.socket.write("\n");
+  #keepStreamsAlive(): void {
+    const goesOn = this.#streams.size > 0 && !this.#isClosed;
+    this.#keepAlive = goesOn ? this.#clock.setTimer(() => this.#keepStreamsAlive(), keepAliveMs) : undefined;
+    const nowMs = this.#clock.monotonicMs();
+    for (const { socket, heardMs, pod } of this.#streams.values()) {
+      const isSilent = nowMs - heardMs > silenceMs;
+      const isExpired = this.#clock.wallMs() > pod.expiresMs + tokenGraceMs;
+      if (isSilent || isExpired) socket.destroy();
+      else socket.write("\n");
     }
   }
 
-  return {
-    handleUpgrade(request, socket, head) {
-      handleUpgrade(request, socket, head).catch((error) => {
-        log.error("a sidecar's request failed", { error: String((error as Error)?.stack ?? error) });
-        socket.destroy();
-      });
-    },
-    refresh(namespace, name) {
-      const stream = streams.get(`${namespace}/${name}`);
-      if (!stream) return;
-      const wish = options.wishOf(stream.pod);
-      if (wish === undefined) stream.socket.end();
-      else tell(stream, wish);
-    },
-    refreshAuthorities() {
-      const now = options.authorities();
-      if (now === authorities) return;
-      authorities = now;
-      for (const { socket } of streams.values()) socket.write(lineOf({ type: "authorities", pem: now }));
-    },
-    get streams() {
-      return streams.size;
-    },
-    close() {
-      isClosed = true;
-      ticking?.cancel();
-      for (const { socket } of streams.values()) socket.end();
-    },
-  };
+  #countStreams(): void {
+    this.#options.metrics?.streams.set(this.#streams.size);
+  }
 }
 
-function keyOf({ namespace, name }: PodIdentity): string {
-  return `${namespace}/${name}`;
+/** Sends a desired state, unless it is what was sent last. */
+function send(stream: Stream, desired: DesiredState): void {
+  const line = lineOf(desired);
+  if (line === stream.sent) return;
+  stream.sent = line;
+  stream.socket.write(line);
 }

@@ -54,3 +54,30 @@ function expiryOf(token: string): number {
     return 0;
   }
 }
+
+/** Reviews under way at once; sidecars come back all at once after a restart. */
+const mostReviews = 32;
+
+/** Has pods' tokens reviewed, a few at a time. */
+export class PodTokens {
+  readonly #review: PodTokenReviewer;
+  readonly #waiting: (() => void)[] = [];
+  #underWay = 0;
+
+  constructor(review: PodTokenReviewer) {
+    this.#review = review;
+  }
+
+  /** @returns whose token it is, or why it is nobody's. @throws where the API server gives no answer */
+  async review(token: string): Promise<PodIdentity | string> {
+    if (this.#underWay >= mostReviews) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#underWay++;
+    try {
+      return await this.#review(token);
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#underWay--;
+    }
+  }
+}

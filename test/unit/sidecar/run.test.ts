@@ -36,7 +36,7 @@ describe("a sidecar beside no application of its pod", () => {
         tokens.push(token);
         return { namespace: "default", name: "web", uid: "1", expiresMs: Number.MAX_SAFE_INTEGER };
       },
-      wishOf: () => wish,
+      desiredStateOf: () => wish,
       onReport: (_, report) => reports.push(report),
       authorities: () => credentials.servingCa.certificate,
     });
@@ -89,7 +89,7 @@ describe("a sidecar beside no application of its pod", () => {
     // Only once the pod's labels say so too, and then without another word of the server's.
     wish = { type: "want", state: "Standby", mode: "Image" };
     gateway.refresh("default", "web");
-    await vi.waitFor(() => expect(said).toContain("to be frozen once the pod's labels say so too"));
+    await vi.waitFor(() => expect(said).toContain("waiting for the pod's labels to say Standby before freezing"));
     expect(reports.at(-1)?.state).toBe("Online");
     kubeletWrites("labels", 'app="web"\nforescale.io/pod-state="Standby"\n');
     // This machine's processes are no pod: none of them may be touched.

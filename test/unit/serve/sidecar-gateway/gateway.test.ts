@@ -28,7 +28,7 @@ class World {
         if (name === "nobody") throw new Error("the API server is away");
         return name ? { namespace: "default", name, uid, expiresMs: this.expiresMs } : "the token is none";
       },
-      wishOf: ({ name, uid }: PodIdentity) => (uid === `uid-of-${name}` ? this.wishes.get(name) : undefined),
+      desiredStateOf: ({ name, uid }: PodIdentity) => (uid === `uid-of-${name}` ? this.wishes.get(name) : undefined),
       onReport: ({ name }, report) => this.reports.push([name, report]),
       authorities: () => this.authorities,
       ...options,
@@ -180,7 +180,7 @@ describe("what is refused, and why", () => {
   test.each([
     { name: "no token", token: undefined, says: /^HTTP\/1.1 401 .*a pod-bound token is needed/s },
     { name: "a token of nobody", token: "other", says: /^HTTP\/1.1 401 .*the token is none/s },
-    { name: "an API server that is away", token: "token-nobody", says: /^HTTP\/1.1 503 .*could not be asked/s },
+    { name: "an API server that is away", token: "token-nobody", says: /^HTTP\/1.1 503 .*did not review the token/s },
     {
       name: "a pod that is not known",
       token: "token-stranger",
@@ -204,7 +204,7 @@ describe("what is refused, and why", () => {
     world.wishes.set("web", online).set("db", online);
     const { wants } = world.sidecar("token-web");
     await vi.waitFor(() => expect(wants()).toHaveLength(1));
-    expect(await world.ask("token-db")).toMatch(/^HTTP\/1.1 503 .*holds all that it can/s);
+    expect(await world.ask("token-db")).toMatch(/^HTTP\/1.1 503 .*holds as many streams as it may/s);
   });
 
   test("a plain request is answered as before", async () => {
