@@ -1,14 +1,15 @@
 /**
- * Writes what is derived from the schemas in src/api: manifests/crds and docs/reference. Run by `npm run generate`;
- * with `--check` it writes nothing and ends with 1 when a file differs from what it would write. `--root DIR` stands
- * for the clone.
+ * Writes what is derived: manifests/crds and docs/reference from the schemas in src/api, and the generated sections of other
+ * pages (`page-sections.ts`). Run by `npm run generate`; with `--check` it writes nothing and ends with 1 when a file differs
+ * from what it would write. `--root DIR` stands for the clone.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { stringify } from "yaml";
 import { customResourceDefinition } from "../src/api/kinds/definitions.ts";
 import { type Kind, kinds } from "../src/api/kinds.ts";
+import { pagesWithSections, withSections } from "./page-sections.ts";
 import { referenceIndex, referencePage } from "./reference-page.ts";
 
 const { values } = parseArgs({
@@ -19,7 +20,7 @@ const { values } = parseArgs({
 });
 const { root } = values;
 
-/** Text by path; the folders hold nothing else. */
+/** Text by path. The folders of CRDs and reference pages hold nothing else. */
 function generated(): Map<string, string> {
   const files = new Map<string, string>();
   for (const kind of Object.keys(kinds) as Kind[]) {
@@ -29,7 +30,13 @@ function generated(): Map<string, string> {
     files.set(`docs/reference/${kinds[kind].singular}.md`, referencePage(kind));
   }
   files.set("docs/reference/README.md", referenceIndex());
+  for (const page of pagesIn(root)) files.set(page, withSections(readFileSync(join(root, page), "utf8"), page));
   return files;
+}
+
+/** A folder that stands for the clone may hold none of them. */
+function pagesIn(folder: string): readonly string[] {
+  return pagesWithSections.filter((page) => existsSync(join(folder, page)));
 }
 
 function present(): Map<string, string> {
@@ -39,6 +46,7 @@ function present(): Map<string, string> {
     for (const name of readdirSync(join(root, folder)))
       files.set(`${folder}/${name}`, readFileSync(join(root, folder, name), "utf8"));
   }
+  for (const page of pagesIn(root)) files.set(page, readFileSync(join(root, page), "utf8"));
   return files;
 }
 

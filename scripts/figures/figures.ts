@@ -1,4 +1,5 @@
 import { accuracyGate } from "./accuracy-gate.ts";
+import { architecture } from "./architecture.ts";
 import { backtestPolicies } from "./backtest.ts";
 import { burstWanted } from "./burst.ts";
 import { capacityModels } from "./capacity.ts";
@@ -11,6 +12,7 @@ import { periodsFound } from "./periods.ts";
 
 /** Each figure of the docs by its file's name, with what draws it. */
 export const figures: ReadonlyMap<string, () => string> = new Map([
+  ["architecture", architecture],
   ["forecast-day", forecastDay],
   ["forecast-coverage", forecastCoverage],
   ["forecast-experts", forecastExperts],

@@ -8,7 +8,7 @@ import { readManifest } from "../../src/api/validation/read-manifest.ts";
 const root = join(import.meta.dirname, "..", "..");
 const docs = join(root, "docs");
 const pages = [
-  join(root, "README.md"),
+  ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map((name) => join(root, name)),
   ...readdirSync(docs, { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".md"))
     .map((path) => join(docs, path)),
@@ -43,9 +43,8 @@ describe("the docs", () => {
   });
 
   test("the manifests of the examples, the README and the pages are taken without a warning", () => {
-    const examples = readdirSync(join(docs, "examples")).map((name) =>
-      readFileSync(join(docs, "examples", name), "utf8"),
-    );
+    const names = readdirSync(join(docs, "examples")).filter((name) => name.endsWith(".yaml"));
+    const examples = names.map((name) => readFileSync(join(docs, "examples", name), "utf8"));
     const written = pages.flatMap((page) =>
       [...readFileSync(page, "utf8").matchAll(/^( *)```yaml\n([\s\S]*?)^ *```/gm)].map(([, indent, text]) =>
         text.replaceAll(new RegExp(`^${indent}`, "gm"), ""),

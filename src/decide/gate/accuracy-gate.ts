@@ -1,6 +1,7 @@
 import type { Prediction } from "../../api/fields/prediction.ts";
 import { parseDuration } from "../../api/values/duration.ts";
 import { Drift } from "./drift.ts";
+import type { Outcome } from "./outcome.ts";
 import { RollingSums, type Sums } from "./rolling-sums.ts";
 
 /** When a forecast is dropped: from `spec.prediction.accuracyGate`. */
@@ -16,19 +17,6 @@ export interface GateRules {
 export function gateRules(spec: Pick<Prediction, "accuracyGate"> | undefined): GateRules {
   const { enabled = true, maxError = "100%", window = "1h" } = spec?.accuracyGate ?? {};
   return { enabled, maxError: Number.parseFloat(maxError) / 100, windowMs: parseDuration(window) };
-}
-
-/** What was foretold for a stretch of time, and what came; in pods. */
-export interface Outcome {
-  /** When it was known. */
-  readonly timeMs: number;
-  readonly actual: number;
-  /** The middle of what was foretold. */
-  readonly foretold: number;
-  /** The quantile that sizes pods. */
-  readonly upper: number;
-  /** What repeating the last season would have said; NaN where no season is known. */
-  readonly naive: number;
 }
 
 /** What replaying a history says of a forecast. */

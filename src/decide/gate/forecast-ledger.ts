@@ -1,5 +1,5 @@
 import type { Points } from "../burst/burst-threshold.ts";
-import type { Outcome } from "./accuracy-gate.ts";
+import type { Outcome } from "./outcome.ts";
 
 /** Something that was foretold about a stretch of the load. */
 export interface IssuedForecast {

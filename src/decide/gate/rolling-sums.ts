@@ -1,4 +1,4 @@
-import type { Outcome } from "./accuracy-gate.ts";
+import type { Outcome } from "./outcome.ts";
 
 /** What a stretch of outcomes adds up to, in pods. */
 export interface Sums {
