@@ -20,20 +20,20 @@ export function blockingCauseOf({
       reason: "TargetOwnedByAnother",
       message: `${target} is scaled by the older IHPA ${rival}; delete one of the two`,
     };
-  // A preview stands beside whatever acts now.
+  // A preview may run beside another scaler.
   return ihpa.spec.scaleMode === "Preview" ? undefined : rivalryOf({ ihpa, hpas, profile });
 }
 
-/** Whether somebody else scales the target: then we step back, and leave nothing that acts. */
+/** Whether another object scales the target: then everything of ours that scales is deleted. */
 export function isRivalry({ reason }: Cause): boolean {
   return reason === "TargetOwnedByAnother" || reason === "AmbiguousSelector";
 }
 
-/** Who else scales the target: what an IHPA in Auto can't act beside. */
+/** What else scales the target, and keeps an IHPA in Auto from working. */
 export function rivalryOf({ ihpa, hpas, profile }: Pick<IhpaInput, "ihpa" | "hpas" | "profile">): Cause | undefined {
   const target = `${ihpa.spec.scaleTargetRef.kind} ${ihpa.spec.scaleTargetRef.name}`;
   const foreign = hpas.filter((hpa) => !isOwnedBy(hpa.metadata, ihpa)).map(({ metadata }) => metadata.name);
-  // What an IHPA of this name owned before it was made anew is taken over: the garbage collector would delete it.
+  // A profile of an earlier IHPA of this name is taken over, as otherwise the garbage collector would delete it.
   if (profile && ownerName(profile.metadata, ihpa.kind) === undefined)
     return {
       reason: "TargetOwnedByAnother",

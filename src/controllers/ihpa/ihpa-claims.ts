@@ -8,14 +8,14 @@ import type { IhpaInput } from "./ihpa-input.ts";
 import { actingHpa } from "./managed-hpa.ts";
 import { unsupportedParts } from "./unsupported-spec.ts";
 
-/** Everything that is said of an IHPA in conditions. What cannot be known is Unknown, with the reason of what stands in the way. */
-export function claimsOf(seen: IhpaInput, blocking: Cause | undefined): Claim[] {
-  const { ihpa } = seen;
+/** All conditions of an IHPA. What cannot be known is Unknown, with the reason of the blocking cause. */
+export function claimsOf(input: IhpaInput, blocking: Cause | undefined): Claim[] {
+  const { ihpa } = input;
   const { scaleMode, paused, scaleTargetRef } = ihpa.spec;
-  const unready = blocking ?? silenceOf(seen);
-  const inert = unready ?? unreadNumberOf(seen);
+  const unready = blocking ?? silenceOf(input);
+  const inert = unready ?? unreadNumberOf(input);
   return [
-    claim("Ready", !inert, inert?.reason ?? "AsExpected", inert?.message ?? seen.decision!.message),
+    claim("Ready", !inert, inert?.reason ?? "AsExpected", inert?.message ?? input.decision!.message),
     claim(
       "AbleToScale",
       !blocking,
@@ -23,25 +23,25 @@ export function claimsOf(seen: IhpaInput, blocking: Cause | undefined): Claim[] 
       blocking?.message ?? `${scaleTargetRef.kind} ${scaleTargetRef.name} can be scaled`,
     ),
     scaleMode === "Preview"
-      ? claim("ScalingActive", false, "Preview", previewMessage(seen))
+      ? claim("ScalingActive", false, "Preview", previewMessage(input))
       : claim(
           "ScalingActive",
           !inert,
           inert?.reason ?? "AsExpected",
           inert?.message ?? "the desired replica count is in effect",
         ),
-    limitedClaim(seen.decision, unready),
+    limitedClaim(input.decision, unready),
     claim(
       "Paused",
       paused,
       paused ? "Paused" : "AsExpected",
       paused ? "scaling is paused: spec.paused is true" : "not paused",
     ),
-    fallbackClaim(seen, unready),
-    ...stepClaims(seen),
-    ...portraitClaims(seen),
-    ...hpaClaims(seen, blocking),
-    ...supportClaims(seen),
+    fallbackClaim(input, unready),
+    ...stepClaims(input),
+    ...portraitClaims(input),
+    ...hpaClaims(input, blocking),
+    ...supportClaims(input),
   ];
 }
 
@@ -52,7 +52,7 @@ function claim(type: string, holds: boolean | Status, reason: string, message: s
   return { type, status, reason, message: message.slice(0, 1024) };
 }
 
-/** Why the decision rests on nothing: no metric has a live value or a forecast, and no schedule speaks. */
+/** Why there is no decision to rely on: no metric has a live value or a forecast, and no schedule applies. */
 function silenceOf({ decision, loadFaults }: IhpaInput): Cause | undefined {
   if (decision !== undefined && decision.total !== null && decision.reason !== "NothingKnown") return undefined;
   const said = decision?.message ?? "no provider has a valid proposal yet";
@@ -62,7 +62,7 @@ function silenceOf({ decision, loadFaults }: IhpaInput): Cause | undefined {
     : { reason: "NoValidPortraitValue", message: said };
 }
 
-/** Why the decision does not act: the HPA that should follow our number can't read it, as when no server answers. */
+/** Why the decision has no effect: the HPA that should follow it cannot read the external metric, as when no server answers. */
 function unreadNumberOf({ ihpa, hpas }: IhpaInput): Cause | undefined {
   if (ihpa.spec.hpa === "None" || ihpa.spec.scaleMode === "Preview") return undefined;
   const hpa = actingHpa(ihpa, hpas);
@@ -93,7 +93,7 @@ function fallbackClaim({ decision, loadFaults }: IhpaInput, unready: Cause | und
   return claim("Fallback", true, decision.rung, decision.message + why);
 }
 
-/** How a change in steps goes, and what the checkers say; said only where such are asked for. */
+/** Progress of a gray change and results of stability checkers, where the spec asks for them. */
 function stepClaims({ ihpa, decision }: IhpaInput): Claim[] {
   const { behavior, stabilityCheckers = [] } = ihpa.spec;
   const { change, stability, message = "" } = decision ?? {};
@@ -109,7 +109,7 @@ function stepClaims({ ihpa, decision }: IhpaInput): Claim[] {
   return claims;
 }
 
-/** What the predictive portrait says of its forecast is said of the IHPA too. */
+/** The predictive portrait's conditions about its forecast, repeated on the IHPA. */
 function portraitClaims({ ihpa, portraits, decision }: IhpaInput): Claim[] {
   const predictive = portraits.find(({ spec }) => spec.portraitType === "Predictive");
   if (!predictive) return [];
@@ -119,7 +119,7 @@ function portraitClaims({ ihpa, portraits, decision }: IhpaInput): Claim[] {
   };
   const ready =
     said("ForecastReady") ?? claim("ForecastReady", "Unknown", "ForecastUnderWay", "the first forecast is being made");
-  // While nothing is foretold, as in an outage, the last verdict stands; where nothing ever judged, nothing is claimed.
+  // While there is no forecast, as in an outage, the last verdict stands; without any verdict there is no condition.
   const trusted = decision?.accuracy?.isCompared
     ? trustClaim(decision.accuracy)
     : (said("ForecastTrusted", ihpa) ?? said("ForecastTrusted"));
@@ -130,7 +130,7 @@ function hpaClaims({ ihpa, hpas }: IhpaInput, blocking: Cause | undefined): Clai
   if (ihpa.spec.hpa === "None" || ihpa.spec.scaleMode === "Preview") return [];
   const hpa = actingHpa(ihpa, hpas);
   if (!hpa && ihpa.spec.hpa === "Managed")
-    // Beside an blocking none is made.
+    // While something blocks the IHPA, no HPA is created.
     return blocking ? [] : [claim("HPAActive", "Unknown", "HPANotFound", "the HPA is being created")];
   if (!hpa)
     return [
@@ -147,20 +147,20 @@ function hpaClaims({ ihpa, hpas }: IhpaInput, blocking: Cause | undefined): Clai
   return [claim("HPAActive", active.status === "True", active.reason || "AsExpected", active.message ?? "")];
 }
 
-/** Said only where something is amiss. */
+/** Present only while the spec asks for something unsupported. */
 function supportClaims({ ihpa }: IhpaInput): Claim[] {
   const missing = unsupportedParts(ihpa.spec);
   if (missing.length === 0) return [];
   return [claim("SpecSupported", false, missing[0].reason, missing.map(({ message }) => message).join("; "))];
 }
 
-function previewMessage(seen: IhpaInput): string {
-  const { ihpa, decision, scale } = seen;
+function previewMessage(input: IhpaInput): string {
+  const { ihpa, decision, scale } = input;
   const have = "reason" in scale ? undefined : scale.replicas;
   const total = decision?.total ?? undefined;
   if (total === undefined) return "Preview: nothing is changed; there is no decision yet";
   const would = have === undefined || have === total ? `would stay at ${total}` : `would go from ${have} to ${total}`;
-  const rivalry = rivalryOf(seen);
+  const rivalry = rivalryOf(input);
   const but = rivalry ? `; before Auto can work: ${rivalry.message}` : "";
   return `Preview: nothing is changed; ${ihpa.spec.scaleTargetRef.name} ${would} replicas${but}`;
 }

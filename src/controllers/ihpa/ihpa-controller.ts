@@ -12,19 +12,10 @@ import { rivalOf, validate } from "../../api/validation/validate.ts";
 import type { HistoryStore } from "../../collect/metrics-api/history-store.ts";
 import type { PodRecord } from "../../collect/pods/pod-windows.ts";
 import type { Decision, ScalingConstraints } from "../../decide/decision.ts";
-import type { Proposal } from "../../decide/providers/select-proposal.ts";
 import type { Applier } from "../../kube/client/apply.ts";
 import type { KubeClient } from "../../kube/client/client.ts";
 import { isKubeError } from "../../kube/client/kube-error.ts";
-import {
-  formatKey,
-  type KubeObject,
-  keyOf,
-  parseKey,
-  type Resource,
-  resourceOf,
-  resources,
-} from "../../kube/client/resource.ts";
+import { formatKey, keyOf, parseKey, resourceOf } from "../../kube/client/resource.ts";
 import type { Scale, Scales } from "../../kube/client/scale.ts";
 import type { Log } from "../../kube/log.ts";
 import type { EventRecorder } from "../../kube/loop/events.ts";
@@ -43,11 +34,13 @@ import { workloadKey } from "../workload/metric-subject.ts";
 import type { Workload } from "../workload/workload.ts";
 import type { Workloads } from "../workload/workload-memory.ts";
 import { blockingCauseOf } from "./blocking-cause.ts";
+import { externalProposals } from "./external-proposals.ts";
 import { IhpaEvents } from "./ihpa-events.ts";
 import type { IhpaInput } from "./ihpa-input.ts";
-import type { HorizontalPodAutoscaler } from "./managed-hpa.ts";
+import { type HorizontalPodAutoscaler, widestLimits } from "./managed-hpa.ts";
+import { OwnedObjects } from "./owned-objects.ts";
 import { type Plan, planIhpa } from "./plan-ihpa.ts";
-import { publishedLoadForecast } from "./published-load-forecast.ts";
+import { restoreForecasts } from "./published-load-forecast.ts";
 
 export interface IhpaControllerOptions {
   readonly client: KubeClient;
@@ -73,9 +66,9 @@ export interface IhpaControllerOptions {
   readonly metrics: ControllerMetrics;
   readonly log: Log;
   readonly now: () => number;
-  /** What steps towards a decision depend on, by the IHPA's key; where absent nothing holds them. */
+  /** What steps towards a decision depend on, by the IHPA's key; where absent nothing holds them back. */
   readonly constraints?: (key: string) => Omit<ScalingConstraints, "stability"> | undefined;
-  /** Whom stability checkers are asked by. */
+  /** Asks the stability checkers. */
   readonly checks: Pick<StabilityChecks, "decision" | "forget">;
   /** The memory of all workloads. */
   readonly workloads: Workloads;
@@ -88,23 +81,25 @@ export interface IhpaControllerOptions {
 /** Status that says nothing new is written at most this often; a decision's `time` must not grow older than 90 s. */
 const renewMs = 30_000;
 
-/** Decides for each IHPA and brings about what should be there. */
+/** Decides for each IHPA, and keeps its HPA, ReplicaProfile, portraits and status as they should be. */
 export class IhpaController {
   readonly #options: IhpaControllerOptions;
   readonly #writtenMs = new Map<string, number>();
   readonly #written = new StatusOverlay<IntelligentHorizontalPodAutoscalerStatus>();
   readonly #learner: HistoryLoader;
   readonly #events: IhpaEvents;
+  readonly #owned: OwnedObjects;
   readonly #capacities: CapacityFits;
 
   constructor(options: IhpaControllerOptions) {
     this.#options = options;
+    this.#owned = new OwnedObjects(options);
     this.#capacities = new CapacityFits(options);
     this.#learner = new HistoryLoader(options);
     this.#events = new IhpaEvents(options.events, options.tickMs);
   }
 
-  /** Brings one IHPA about. A throw means again, with backoff. */
+  /** Reconciles one IHPA. A throw means again, with backoff. */
   async reconcile(key: string): Promise<Next> {
     const cached = this.#options.caches.ihpas.get(parseKey(key));
     if (cached === undefined || cached.metadata.deletionTimestamp !== undefined) {
@@ -112,9 +107,9 @@ export class IhpaController {
       return {};
     }
     const input = await this.#observe(key, { ...cached, status: this.#written.of(cached) });
-    if (input === undefined) return {}; // its first values, its past or its checkers are being asked; what has them comes back
+    if (input === undefined) return {}; // its first values, its history or its checkers are being read; an answer wakes it again
     const plan = planIhpa(input);
-    await this.#carryOut(input, plan);
+    await this.#owned.carryOut(input, plan);
     await this.#report(key, input, plan, cached);
     if (input.decision) await this.#options.burstPortraits.show(shownPortraits(input, plan), input.decision);
     return {};
@@ -132,7 +127,7 @@ export class IhpaController {
     applier.forget(resourceOf("IntelligentHorizontalPodAutoscaler"), parseKey(key));
   }
 
-  /** @returns undefined where a decision is due and what it rests on has not been asked for yet */
+  /** @returns undefined where a decision is due and its inputs have not been read yet */
   async #observe(key: string, ihpa: IntelligentHorizontalPodAutoscaler): Promise<IhpaInput | undefined> {
     const { caches, checks, metricReader, scales, exactHpa, now } = this.#options;
     const namespace = ihpa.metadata.namespace!;
@@ -166,7 +161,7 @@ export class IhpaController {
       return { ...input, decision: undefined };
     }
     const workload = this.#remembered(key, ihpa, input.portraits);
-    const decision = this.#decide(key, ihpa, workload, scale, input.portraits);
+    const decision = this.#decide(key, workload, { ...input, scale });
     if (decision === undefined) return undefined;
     if (!("timeMs" in decision))
       return { ...input, problems: [{ field: "spec.metrics", message: decision.message }], decision: undefined };
@@ -183,7 +178,7 @@ export class IhpaController {
     };
   }
 
-  /** The memory of an IHPA's workload; at first sight with what outlived us. */
+  /** The memory of an IHPA's workload; a new one is restored from portraits and the store. */
   #remembered(
     key: string,
     ihpa: IntelligentHorizontalPodAutoscaler,
@@ -202,10 +197,8 @@ export class IhpaController {
 
   #decide(
     key: string,
-    ihpa: IntelligentHorizontalPodAutoscaler,
     workload: Workload,
-    scale: Scale,
-    portraits: readonly HorizontalPortrait[],
+    { ihpa, scale, portraits }: Pick<IhpaInput, "ihpa" | "portraits"> & { readonly scale: Scale },
   ): Decision | Cause | undefined {
     const { caches, checks, constraints, metricReader, now, syncSeconds, tickMs } = this.#options;
     const nowMs = now();
@@ -227,15 +220,15 @@ export class IhpaController {
         timeMs: nowMs,
         loads: new Map(live.map(([name, load]) => [name, load?.value ?? null])),
         lagMs: Math.max(0, ...live.map(([, load]) => load?.lagMs ?? 0)) || undefined,
-        // What is asked for and not there yet is starting, whether its pods exist or not.
+        // Replicas that are requested and not there yet are starting, whether their pods exist or not.
         replicas: {
           ...counts,
           starting: Math.max(counts.starting, scale.replicas - counts.online - counts.cutoff - counts.standby),
         },
         specReplicas: scale.replicas,
-        proposals: foreignProposals(ihpa, portraits, nowMs),
+        proposals: externalProposals(ihpa, portraits, nowMs),
       },
-      // Without an HPA the pods are asked for at once.
+      // Without an HPA replicas are set at once.
       { tickMs, syncSeconds: ihpa.spec.hpa === "None" ? 0 : syncSeconds },
       { ...constraints?.(key), ...(stability && { stability }) },
     );
@@ -250,37 +243,6 @@ export class IhpaController {
     }
   }
 
-  async #carryOut({ ihpa, hpas, profile, portraits }: IhpaInput, plan: Plan): Promise<void> {
-    const own = <T extends KubeObject>(objects: readonly T[]) =>
-      objects.filter((object) => isOwnedBy(object.metadata, ihpa));
-    const wanted = (object: KubeObject | undefined) => (object ? [object] : []);
-    if (plan.hpa !== "Keep") await this.#ensure(resources.horizontalPodAutoscalers, wanted(plan.hpa), own(hpas));
-    if (plan.profile !== "Keep")
-      await this.#ensure(resourceOf("ReplicaProfile"), wanted(plan.profile), own(profile ? [profile] : []));
-    if (plan.portraits !== "Keep") await this.#ensure(resourceOf("HorizontalPortrait"), plan.portraits, own(portraits));
-  }
-
-  /** Applies what is wanted, and deletes those of `own` that are not. */
-  async #ensure(resource: Resource, wanted: readonly KubeObject[], own: readonly KubeObject[]): Promise<void> {
-    const byName = new Map(own.map((object) => [object.metadata.name, object]));
-    for (const object of wanted) {
-      await this.#apply(resource, object, byName.get(object.metadata.name));
-      byName.delete(object.metadata.name);
-    }
-    for (const object of byName.values()) await this.#remove(resource, object);
-  }
-
-  #apply(resource: Resource, wanted: KubeObject, cached: KubeObject | undefined) {
-    // All of it is ours: an object that we own.
-    return this.#options.applier.apply(resource, wanted, { cached, force: true });
-  }
-
-  async #remove(resource: Resource, object: KubeObject): Promise<void> {
-    const { uid } = object.metadata;
-    await this.#options.client.remove(resource, keyOf(object), { preconditions: { uid } });
-    this.#options.applier.forget(resource, keyOf(object));
-  }
-
   /** Writes status: at once when it says something new, else at most every 30 s. */
   async #report(key: string, input: IhpaInput, plan: Plan, cached: IntelligentHorizontalPodAutoscaler): Promise<void> {
     const { applier, metrics } = this.#options;
@@ -293,7 +255,7 @@ export class IhpaController {
       this.#writtenMs.set(key, nowMs);
       this.#written.note(ihpa, plan.status);
     }
-    this.#events.tell(input, plan);
+    this.#events.record(input, plan);
   }
 }
 
@@ -304,7 +266,7 @@ function shownPortraits({ portraits }: IhpaInput, { portraits: wanted }: Plan): 
   return portraits.filter(({ metadata }) => names.has(metadata.name));
 }
 
-/** What must not wait: the number, its rung and its reason. */
+/** Whether the status has news that must not wait: the desired count, its rung or its basis. */
 function saysMore(
   before: IntelligentHorizontalPodAutoscalerStatus | undefined,
   after: IntelligentHorizontalPodAutoscalerStatus,
@@ -320,57 +282,9 @@ function saysMore(
   );
 }
 
-/** After a restart, the forecasts that were published go on until new ones are made. */
-function restoreForecasts(workload: Workload, portraits: readonly HorizontalPortrait[]): void {
-  for (const { metadata, status } of portraits) {
-    if (status?.observedGeneration !== metadata.generation) continue; // of another spec
-    for (const { name } of status?.forecast?.metrics ?? []) {
-      const outlook = publishedLoadForecast(status!, name);
-      if (outlook) workload.useForecast(name, outlook);
-    }
-  }
-}
-
 /** The name under which the store has the pods of an IHPA's target. */
 function podsKey({ metadata, spec }: IntelligentHorizontalPodAutoscaler): string {
   return workloadKey({ namespace: metadata.namespace!, target: spec.scaleTargetRef });
-}
-
-/** The widest limits that spec and bounds ever allow: an HPA's own, as the number itself keeps to what holds now. */
-function widestLimits({ spec }: IntelligentHorizontalPodAutoscaler): { minReplicas: number; maxReplicas: number } {
-  const floors = (spec.bounds ?? []).flatMap(({ minReplicas }) => minReplicas ?? []);
-  const caps = (spec.bounds ?? []).flatMap(({ maxReplicas }) => maxReplicas ?? []);
-  return { minReplicas: Math.min(spec.minReplicas, ...floors), maxReplicas: Math.max(spec.maxReplicas, ...caps) };
-}
-
-/** What portraits that others write propose now. */
-function foreignProposals(
-  { spec }: IntelligentHorizontalPodAutoscaler,
-  portraits: readonly HorizontalPortrait[],
-  nowMs: number,
-): Proposal[] {
-  return spec.portraitProviders.flatMap(({ dynamic, priority }) => {
-    if (dynamic?.externalGeneratorName === undefined && dynamic?.algorithm?.type !== "External") return [];
-    const portrait = portraits.find((each) => each.spec.portraitType === dynamic.portraitType);
-    const data = portrait?.status?.portraitData;
-    if (!data) return [];
-    const points = data.timeSeries?.timeSeries ?? [];
-    const at = points.findLastIndex(({ timestamp }) => timestamp * 1000 <= nowMs);
-    const replicas = data.type === "Static" ? data.static?.replicas : points[at]?.replicas;
-    const ends = [
-      ...(data.expireTime ? [Date.parse(data.expireTime)] : []),
-      ...(data.type === "TimeSeries" && points[at + 1] ? [points[at + 1].timestamp * 1000] : []),
-    ];
-    if (replicas === undefined) return [];
-    return [
-      {
-        provider: dynamic.externalGeneratorName ?? "External",
-        priority,
-        replicas,
-        ...(ends.length > 0 && { expireMs: Math.min(...ends) }),
-      },
-    ];
-  });
 }
 
 /** The keys of all IHPAs, for a tick. */

@@ -9,21 +9,21 @@ import { type Claim, transitions } from "../status/set-condition.ts";
 import type { IhpaInput } from "./ihpa-input.ts";
 import type { Plan } from "./plan-ihpa.ts";
 
-/** Trouble that passes within two ticks, or this time, as in every start-up, is no news. */
+/** Trouble that passes within two ticks or this time, as at every start, gets no Event. */
 const longestLastingMs = 30_000;
 
-/** What was told of one condition, and since when it has been in trouble that was not told of. */
+/** What the last Event said of one condition, and since when there has been trouble without an Event. */
 interface ReportedCondition {
-  /** The reason of the trouble that was told, or `Well`; undefined before anything was. */
+  /** The reason in the last Event, or `Well`; undefined before the first. */
   what: string | undefined;
   troubledSinceMs: number | undefined;
 }
 
-/** Tells people of an IHPA's transitions: what stands in the way at once, trouble that comes and goes when it lasts. */
+/** Records Events for an IHPA's transitions: blocking causes at once, trouble that comes and goes only once it lasts. */
 export class IhpaEvents {
   readonly #events: Pick<EventRecorder, "record">;
   readonly #lastingMs: number;
-  readonly #told = new Map<string, Map<string, ReportedCondition>>();
+  readonly #states = new Map<string, Map<string, ReportedCondition>>();
 
   /** @param tickMs time between two decisions */
   constructor(events: Pick<EventRecorder, "record">, tickMs: number) {
@@ -33,33 +33,33 @@ export class IhpaEvents {
 
   /** @param key `namespace/name` */
   forget(key: string): void {
-    this.#told.delete(key);
+    this.#states.delete(key);
   }
 
-  /** To be asked at each tick, whether status is written or not. `seen.ihpa` has the status written last. */
-  tell({ ihpa, decision, nowMs }: IhpaInput, { claims, status }: Plan): void {
+  /** Called at each tick, whether status is written or not. `input.ihpa` has the status written last. */
+  record({ ihpa, decision, nowMs }: IhpaInput, { claims, status }: Plan): void {
     const before = ihpa.status;
     for (const claim of claims) {
       const { type } = claim;
-      // An blocking is somebody's to remove; a number that is missing may come by itself.
+      // Somebody has to remove a blocking cause; a missing decision may come by itself.
       const isPatient = type === "Fallback" || type === "HPAActive" || (type === "Ready" && decision !== undefined);
-      if (isPatient) this.#tellPatiently(ihpa, claim, before?.conditions, nowMs);
+      if (isPatient) this.#recordPatiently(ihpa, claim, before?.conditions, nowMs);
       else if (type === "Ready") {
         Object.assign(this.#stateOf(ihpa, claim, before?.conditions, nowMs), {
           what: claim.reason,
           troubledSinceMs: undefined,
         } satisfies ReportedCondition);
-        if (isNew(claim, before?.conditions)) this.#record(ihpa, claim);
+        if (isNew(claim, before?.conditions)) this.#recordClaim(ihpa, claim);
       } else if (
         (type === "ForecastTrusted" || type === "SpecSupported" || type === "Stable") &&
         isNew(claim, before?.conditions)
       )
-        this.#record(ihpa, claim);
+        this.#recordClaim(ihpa, claim);
     }
-    this.#tellNumber(ihpa, before, status, decision?.message ?? "");
+    this.#recordNumber(ihpa, before, status, decision?.message ?? "");
   }
 
-  #tellPatiently(
+  #recordPatiently(
     ihpa: IntelligentHorizontalPodAutoscaler,
     claim: Claim,
     before: readonly Condition[] | undefined,
@@ -71,8 +71,8 @@ export class IhpaEvents {
     if (!isTrouble(claim)) {
       const was = state.what;
       state.what = "Well";
-      // Nobody was told of a fallback that could be left.
-      if (was !== "Well" && (claim.type !== "Fallback" || was !== undefined)) this.#record(ihpa, claim);
+      // A fallback without an Event needs none for its end.
+      if (was !== "Well" && (claim.type !== "Fallback" || was !== undefined)) this.#recordClaim(ihpa, claim);
       return;
     }
     if (state.what === claim.reason) return;
@@ -80,10 +80,10 @@ export class IhpaEvents {
     if (nowMs - state.troubledSinceMs < this.#lastingMs) return;
     state.what = claim.reason;
     state.troubledSinceMs = undefined;
-    this.#record(ihpa, claim);
+    this.#recordClaim(ihpa, claim);
   }
 
-  /** After a restart, what stands in the status has been told, unless it is too new. */
+  /** After a restart, what the status says is taken to have had its Event, unless it is too new. */
   #stateOf(
     ihpa: IntelligentHorizontalPodAutoscaler,
     { type }: Claim,
@@ -91,10 +91,10 @@ export class IhpaEvents {
     nowMs: number,
   ): ReportedCondition {
     const key = formatKey(keyOf(ihpa));
-    let states = this.#told.get(key);
+    let states = this.#states.get(key);
     if (!states) {
       states = new Map();
-      this.#told.set(key, states);
+      this.#states.set(key, states);
     }
     let state = states.get(type);
     if (!state) {
@@ -111,10 +111,10 @@ export class IhpaEvents {
     return state;
   }
 
-  #record(ihpa: IntelligentHorizontalPodAutoscaler, claim: Claim): void {
+  #recordClaim(ihpa: IntelligentHorizontalPodAutoscaler, claim: Claim): void {
     const { type, status, reason, message } = claim;
     const isFallback = type === "Fallback";
-    // A condition's AsExpected says nothing beside an Event's other columns.
+    // AsExpected as an Event's reason would not tell which condition it is about.
     const named = reason === "AsExpected" ? type : reason;
     this.#events.record({
       regarding: ihpa,
@@ -125,7 +125,7 @@ export class IhpaEvents {
     });
   }
 
-  #tellNumber(
+  #recordNumber(
     ihpa: IntelligentHorizontalPodAutoscaler,
     before: IntelligentHorizontalPodAutoscalerStatus | undefined,
     after: IntelligentHorizontalPodAutoscalerStatus,

@@ -8,7 +8,7 @@ import type { KubeObject } from "../../kube/client/resource.ts";
 import type { Scale } from "../../kube/client/scale.ts";
 import type { HorizontalPodAutoscaler } from "./managed-hpa.ts";
 
-/** Everything that a reconcile of an IHPA has seen. */
+/** All that one reconcile of an IHPA has observed; the plan is made from nothing else. */
 export interface IhpaInput {
   readonly ihpa: IntelligentHorizontalPodAutoscaler;
   readonly nowMs: number;
@@ -22,9 +22,9 @@ export interface IhpaInput {
   readonly profile?: KubeObject | undefined;
   /** The IHPA's own portraits. */
   readonly portraits: readonly HorizontalPortrait[];
-  /** Undefined only where something stands in the way. */
+  /** Undefined only where something blocks the IHPA. */
   readonly decision: Decision | undefined;
-  /** What was learnt of the capacity, where the spec asks for it. */
+  /** The learned capacity, where the spec asks for it. */
   readonly capacity?: CapacityStatus;
   /** Why metrics have no live value. */
   readonly loadFaults: readonly Cause[];

@@ -24,7 +24,7 @@ export interface HorizontalPodAutoscaler extends KubeObject {
   };
 }
 
-/** The metric entry by which an HPA follows an IHPA's number. */
+/** The metric entry by which an HPA follows an IHPA. */
 export function replicasMetricEntry(ihpa: string): object {
   return {
     type: "External",
@@ -78,7 +78,7 @@ export function managedHpa(
   };
 }
 
-/** Whether an HPA follows an IHPA's number. */
+/** Whether an HPA uses an IHPA's metric. */
 export function follows(hpa: HorizontalPodAutoscaler, ihpa: string): boolean {
   return (hpa.spec.metrics ?? []).some(
     ({ external }) =>
@@ -86,7 +86,7 @@ export function follows(hpa: HorizontalPodAutoscaler, ihpa: string): boolean {
   );
 }
 
-/** Of an IHPA's HPAs the one that acts on our number: our own, or the user's that follows it; undefined where none does. */
+/** The HPA that applies an IHPA's decisions: its own, or the user's that uses its metric; undefined where none does. */
 export function actingHpa(
   ihpa: IntelligentHorizontalPodAutoscaler,
   hpas: readonly HorizontalPodAutoscaler[],
@@ -95,4 +95,14 @@ export function actingHpa(
   return hpas.find((hpa) =>
     ihpa.spec.hpa === "Managed" ? isOwnedBy(hpa.metadata, ihpa) : follows(hpa, ihpa.metadata.name),
   );
+}
+
+/** The limits of the HPA: the widest that spec and bounds ever allow, as the decision itself keeps to those that hold now. */
+export function widestLimits({ spec }: IntelligentHorizontalPodAutoscaler): {
+  minReplicas: number;
+  maxReplicas: number;
+} {
+  const floors = (spec.bounds ?? []).flatMap(({ minReplicas }) => minReplicas ?? []);
+  const caps = (spec.bounds ?? []).flatMap(({ maxReplicas }) => maxReplicas ?? []);
+  return { minReplicas: Math.min(spec.minReplicas, ...floors), maxReplicas: Math.max(spec.maxReplicas, ...caps) };
 }

@@ -19,7 +19,7 @@ import { claimsOf } from "./ihpa-claims.ts";
 import type { IhpaInput } from "./ihpa-input.ts";
 import { actingHpa, managedHpa, replicasMetricEntry } from "./managed-hpa.ts";
 
-/** What should be there. Undefined means: should not be there; `Keep`: as it is, whether it is there or not. */
+/** The objects that should exist. Undefined: none should; `Keep`: leave it as it is, whether it exists or not. */
 export interface Plan {
   readonly hpa: KubeObject | "Keep" | undefined;
   readonly profile: KubeObject | "Keep" | undefined;
@@ -29,22 +29,22 @@ export interface Plan {
 }
 
 /**
- * From what was seen to what should be there. In Preview nothing that acts is there. Where somebody else scales the target, we
- * step back; an blocking that passes, such as a typing error, takes nothing away.
+ * From the observed input to the objects that should exist. In Preview nothing that scales exists. Where somebody else scales the
+ * target, what scales is deleted; a blocking cause that passes, such as an invalid spec, deletes nothing.
  */
-export function planIhpa(seen: IhpaInput): Plan {
-  const { ihpa, decision } = seen;
-  const blocking = blockingCauseOf(seen);
-  const claims = claimsOf(seen, blocking);
+export function planIhpa(input: IhpaInput): Plan {
+  const { ihpa, decision } = input;
+  const blocking = blockingCauseOf(input);
+  const claims = claimsOf(input, blocking);
   const isPassing = blocking !== undefined && !isRivalry(blocking);
   const mayAct = ihpa.spec.scaleMode === "Auto" && (blocking === undefined || isPassing);
-  const hpa = isPassing ? "Keep" : managedHpa(ihpa, seen.limits, seen.exactHpa);
+  const hpa = isPassing ? "Keep" : managedHpa(ihpa, input.limits, input.exactHpa);
   const profile = isPassing || !decision?.desired ? "Keep" : profileOf(ihpa, decision.desired);
   return {
     hpa: mayAct && ihpa.spec.hpa === "Managed" ? hpa : undefined,
     profile: mayAct ? profile : undefined,
     portraits: blocking === undefined ? portraitsOf(ihpa) : "Keep",
-    status: statusOf(seen, blocking, claims),
+    status: statusOf(input, blocking, claims),
     claims,
   };
 }
@@ -53,7 +53,7 @@ function portraitsOf(ihpa: IntelligentHorizontalPodAutoscaler): KubeObject[] {
   const { name, namespace } = ihpa.metadata;
   return ihpa.spec.portraitProviders.flatMap(({ dynamic }) => {
     if (!dynamic) return [];
-    // By name, so that a portrait tells how it is made; a generator outside has its own default.
+    // The algorithm is written out, so that a portrait shows how it is made; an external generator has its own default.
     const algorithm =
       dynamic.externalGeneratorName === undefined
         ? { ...dynamic.algorithm, type: algorithmOf(dynamic) }
@@ -105,17 +105,17 @@ function child(
 }
 
 function statusOf(
-  seen: IhpaInput,
+  input: IhpaInput,
   blocking: Cause | undefined,
   claims: readonly Claim[],
 ): IntelligentHorizontalPodAutoscalerStatus {
-  const { ihpa, nowMs, scale, decision } = seen;
+  const { ihpa, nowMs, scale, decision } = input;
   const now = stamp(nowMs);
   const before = ihpa.status;
   const current = "reason" in scale ? undefined : scale.replicas;
-  const predictive = seen.portraits.find(({ spec }) => spec.portraitType === "Predictive");
+  const predictive = input.portraits.find(({ spec }) => spec.portraitType === "Predictive");
   const stands = decision !== undefined && blocking === undefined;
-  const hpa = actingHpa(ihpa, seen.hpas);
+  const hpa = actingHpa(ihpa, input.hpas);
   const value =
     stands && decision.desired
       ? { provider: decision.provider ?? decision.reason, replicas: decision.desired.online }
@@ -153,11 +153,11 @@ function statusOf(
     }),
     ...(stands && decision.change && { gray: grayOf(decision.change) }),
     ...(accuracy && { accuracy }),
-    ...(seen.capacity && { capacity: seen.capacity }),
+    ...(input.capacity && { capacity: input.capacity }),
     hpa: {
       mode: ihpa.spec.hpa,
       ...(hpa && { name: hpa.metadata.name }),
-      ...(ihpa.spec.hpa !== "None" && { toleranceBand: ihpa.spec.hpa === "Managed" && seen.exactHpa ? "0%" : "10%" }),
+      ...(ihpa.spec.hpa !== "None" && { toleranceBand: ihpa.spec.hpa === "Managed" && input.exactHpa ? "0%" : "10%" }),
       ...(ihpa.spec.hpa === "Attached" && { metric: JSON.stringify(replicasMetricEntry(ihpa.metadata.name)) }),
     },
     ...(previous && { previousPortraitValue: previous }),

@@ -1,5 +1,6 @@
-import type { HorizontalPortraitStatus } from "../../api/kinds/horizontal-portrait.ts";
+import type { HorizontalPortrait, HorizontalPortraitStatus } from "../../api/kinds/horizontal-portrait.ts";
 import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
+import type { WorkloadMemory } from "../workload/workload-memory.ts";
 
 /**
  * The forecast of a metric as a portrait's status shows it, on regular steps again up to where the portrait expires.
@@ -20,4 +21,18 @@ export function publishedLoadForecast(status: HorizontalPortraitStatus, metric: 
     for (const [level, row] of quantiles.entries()) row[step] = points[at].values[level] ?? Number.NaN;
   }
   return { startMs, stepMs, levels, quantiles };
+}
+
+/** After a restart, published forecasts are used until new ones are made. */
+export function restoreForecasts(
+  workload: Pick<WorkloadMemory, "useForecast">,
+  portraits: readonly HorizontalPortrait[],
+): void {
+  for (const { metadata, status } of portraits) {
+    if (status?.observedGeneration !== metadata.generation) continue; // of another spec
+    for (const { name } of status?.forecast?.metrics ?? []) {
+      const forecast = publishedLoadForecast(status!, name);
+      if (forecast) workload.useForecast(name, forecast);
+    }
+  }
 }

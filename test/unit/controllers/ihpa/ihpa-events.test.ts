@@ -36,7 +36,7 @@ beforeEach(() => {
 
 /** What a tick tells, so many seconds in; the status is what the tick before wrote. */
 function tick(seconds: number, more: Partial<IhpaInput> = {}): string[] {
-  const seen: IhpaInput = {
+  const input: IhpaInput = {
     ihpa: ihpaOf({}, { status }),
     nowMs: nowMs + seconds * 1000,
     scale: { replicas: 5, statusReplicas: 5, selector: "app=web", resourceVersion: "1", uid: "d" },
@@ -50,8 +50,8 @@ function tick(seconds: number, more: Partial<IhpaInput> = {}): string[] {
     exactHpa: true,
     ...more,
   };
-  const plan = planIhpa(seen);
-  events.tell(seen, plan);
+  const plan = planIhpa(input);
+  events.record(input, plan);
   status = plan.status;
   return told.splice(0);
 }

@@ -25,7 +25,7 @@ const decision: Decision = {
   loads: [{ name: "load", value: 70 }],
 };
 
-function seenOf(more: Partial<IhpaInput> = {}): IhpaInput {
+function inputOf(more: Partial<IhpaInput> = {}): IhpaInput {
   return {
     ihpa: ihpaOf(),
     nowMs,
@@ -75,7 +75,7 @@ describe("what is there", () => {
   test.each<{
     name: string;
     spec: Parameters<typeof ihpaOf>[0];
-    seen?: Partial<IhpaInput>;
+    input?: Partial<IhpaInput>;
     hpa: string;
     profile: string;
     ready: string;
@@ -120,7 +120,7 @@ describe("what is there", () => {
     {
       name: "a typing error takes nothing away",
       spec: {},
-      seen: invalid,
+      input: invalid,
       hpa: "Keep",
       profile: "Keep",
       ready: "InvalidSpec",
@@ -128,7 +128,7 @@ describe("what is there", () => {
     {
       name: "a typing error in None",
       spec: { hpa: "None" },
-      seen: invalid,
+      input: invalid,
       hpa: "Removed",
       profile: "Keep",
       ready: "InvalidSpec",
@@ -136,7 +136,7 @@ describe("what is there", () => {
     {
       name: "a typing error in Preview",
       spec: { scaleMode: "Preview" },
-      seen: invalid,
+      input: invalid,
       hpa: "Removed",
       profile: "Removed",
       ready: "InvalidSpec",
@@ -144,7 +144,7 @@ describe("what is there", () => {
     {
       name: "a missing target takes nothing away",
       spec: {},
-      seen: missing,
+      input: missing,
       hpa: "Keep",
       profile: "Keep",
       ready: "TargetNotFound",
@@ -152,7 +152,7 @@ describe("what is there", () => {
     {
       name: "an older IHPA has the target",
       spec: {},
-      seen: rival,
+      input: rival,
       hpa: "Removed",
       profile: "Removed",
       ready: "TargetOwnedByAnother",
@@ -160,7 +160,7 @@ describe("what is there", () => {
     {
       name: "an older IHPA, in None",
       spec: { hpa: "None" },
-      seen: rival,
+      input: rival,
       hpa: "Removed",
       profile: "Removed",
       ready: "TargetOwnedByAnother",
@@ -168,7 +168,7 @@ describe("what is there", () => {
     {
       name: "somebody's HPA beside a Managed one",
       spec: {},
-      seen: foreign,
+      input: foreign,
       hpa: "Removed",
       profile: "Removed",
       ready: "TargetOwnedByAnother",
@@ -176,7 +176,7 @@ describe("what is there", () => {
     {
       name: "somebody's HPA that follows our number beside a Managed one: still two writers",
       spec: {},
-      seen: { hpas: [hpaOf("theirs", { follows: true })], decision: undefined },
+      input: { hpas: [hpaOf("theirs", { follows: true })], decision: undefined },
       hpa: "Removed",
       profile: "Removed",
       ready: "TargetOwnedByAnother",
@@ -184,7 +184,7 @@ describe("what is there", () => {
     {
       name: "somebody's HPA in None",
       spec: { hpa: "None" },
-      seen: foreign,
+      input: foreign,
       hpa: "Removed",
       profile: "Removed",
       ready: "TargetOwnedByAnother",
@@ -192,7 +192,7 @@ describe("what is there", () => {
     {
       name: "Attached needs the user's HPA",
       spec: { hpa: "Attached" },
-      seen: { hpas: [hpaOf("theirs")] },
+      input: { hpas: [hpaOf("theirs")] },
       hpa: "Removed",
       profile: "Applied",
       ready: "AsExpected",
@@ -200,7 +200,7 @@ describe("what is there", () => {
     {
       name: "Attached with two HPAs",
       spec: { hpa: "Attached" },
-      seen: { hpas: [hpaOf("a"), hpaOf("b", { follows: true })], decision: undefined },
+      input: { hpas: [hpaOf("a"), hpaOf("b", { follows: true })], decision: undefined },
       hpa: "Removed",
       profile: "Removed",
       ready: "AmbiguousSelector",
@@ -208,7 +208,7 @@ describe("what is there", () => {
     {
       name: "Attached while our own HPA of before is still there",
       spec: { hpa: "Attached" },
-      seen: { hpas: [hpaOf("forescale-shop", { owner: "ihpa-1", follows: true }), hpaOf("b", { follows: true })] },
+      input: { hpas: [hpaOf("forescale-shop", { owner: "ihpa-1", follows: true }), hpaOf("b", { follows: true })] },
       hpa: "Removed",
       profile: "Applied",
       ready: "AsExpected",
@@ -216,7 +216,7 @@ describe("what is there", () => {
     {
       name: "Preview beside the HPA that acts now",
       spec: { scaleMode: "Preview" },
-      seen: { hpas: [hpaOf("theirs")] },
+      input: { hpas: [hpaOf("theirs")] },
       hpa: "Removed",
       profile: "Removed",
       ready: "AsExpected",
@@ -224,7 +224,7 @@ describe("what is there", () => {
     {
       name: "somebody's profile of its name",
       spec: {},
-      seen: { profile: { metadata: { name: "shop", namespace: "store", uid: "p" } }, decision: undefined },
+      input: { profile: { metadata: { name: "shop", namespace: "store", uid: "p" } }, decision: undefined },
       hpa: "Removed",
       profile: "Removed",
       ready: "TargetOwnedByAnother",
@@ -232,7 +232,7 @@ describe("what is there", () => {
     {
       name: "Preview beside somebody's profile of its name",
       spec: { scaleMode: "Preview" },
-      seen: { profile: { metadata: { name: "shop", namespace: "store", uid: "p" } } },
+      input: { profile: { metadata: { name: "shop", namespace: "store", uid: "p" } } },
       hpa: "Removed",
       profile: "Removed",
       ready: "AsExpected",
@@ -240,7 +240,7 @@ describe("what is there", () => {
     {
       name: "a profile of an IHPA of that name that was deleted meanwhile",
       spec: {},
-      seen: { profile: profileOfEarlier },
+      input: { profile: profileOfEarlier },
       hpa: "Applied",
       profile: "Applied",
       ready: "AsExpected",
@@ -248,13 +248,13 @@ describe("what is there", () => {
     {
       name: "no number left: what is there stays",
       spec: {},
-      seen: { decision: { ...decision, desired: undefined, total: null, rung: "Expired", reason: "NothingKnown" } },
+      input: { decision: { ...decision, desired: undefined, total: null, rung: "Expired", reason: "NothingKnown" } },
       hpa: "Applied",
       profile: "Keep",
       ready: "NoValidPortraitValue",
     },
-  ])("$name", ({ spec, seen, hpa, profile, ready }) => {
-    const plan = planIhpa(seenOf({ ihpa: ihpaOf(spec), ...seen }));
+  ])("$name", ({ spec, input, hpa, profile, ready }) => {
+    const plan = planIhpa(inputOf({ ihpa: ihpaOf(spec), ...input }));
     expect([fate(plan.hpa), fate(plan.profile)]).toEqual([hpa, profile]);
     const condition = conditionOf(plan, "Ready");
     expect(condition).toMatchObject({ reason: ready, status: ready === "AsExpected" ? "True" : "False" });
@@ -267,7 +267,7 @@ describe("what is there", () => {
 
   test("Preview tells what Auto would not act beside", () => {
     const message = (more: Partial<IhpaInput>) =>
-      conditionOf(planIhpa(seenOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), ...more })), "ScalingActive")!.message;
+      conditionOf(planIhpa(inputOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), ...more })), "ScalingActive")!.message;
     expect(message({})).toMatch(/^Preview: nothing is changed; web would [^;]* replicas$/);
     expect(message({ hpas: [hpaOf("theirs")] })).toMatch(
       /before Auto can work: Deployment web is also scaled by HPA theirs/,
@@ -278,7 +278,7 @@ describe("what is there", () => {
   });
 
   test("children belong to the IHPA and have what the providers say", () => {
-    const plan = planIhpa(seenOf());
+    const plan = planIhpa(inputOf());
     const owner = [
       {
         apiVersion: "autoscaling.forescale.io/v1alpha1",
@@ -314,7 +314,7 @@ describe("what is there", () => {
 
   test("Static and Cron providers have no portrait", () => {
     const ihpa = ihpaOf({ portraitProviders: [{ type: "Static", static: { replicas: 3 } }] });
-    expect(planIhpa(seenOf({ ihpa })).portraits).toEqual([]);
+    expect(planIhpa(inputOf({ ihpa })).portraits).toEqual([]);
   });
 
   test.each([
@@ -323,7 +323,7 @@ describe("what is there", () => {
     { behavior: { scaleDown: { disabled: true } }, direction: "Up" },
     { behavior: { scaleUp: { disabled: true }, scaleDown: { disabled: true } }, direction: "Neither" },
   ])("the profile may go $direction", ({ behavior, direction }) => {
-    expect(planIhpa(seenOf({ ihpa: ihpaOf({ behavior }) })).profile).toMatchObject({
+    expect(planIhpa(inputOf({ ihpa: ihpaOf({ behavior }) })).profile).toMatchObject({
       spec: { allowedScalingDirection: direction },
     });
   });
@@ -331,7 +331,7 @@ describe("what is there", () => {
 
 describe("status", () => {
   test("Preview tells what would happen", () => {
-    const plan = planIhpa(seenOf({ ihpa: ihpaOf({ scaleMode: "Preview" }) }));
+    const plan = planIhpa(inputOf({ ihpa: ihpaOf({ scaleMode: "Preview" }) }));
     expect(conditionOf(plan, "ScalingActive")).toMatchObject({ status: "False", reason: "Preview" });
     expect(conditionOf(plan, "ScalingActive")?.message).toMatch(/web would go from 5 to 7 replicas/);
     expect(plan.status).toMatchObject({ currentReplicas: 5, desiredReplicas: 7, decision: { total: 7, time: iso() } });
@@ -382,7 +382,7 @@ describe("status", () => {
     },
     { name: "None has none", spec: { hpa: "None" }, hpas: [], active: undefined, hpa: { mode: "None" } },
   ])("the HPA: $name", ({ spec, hpas, active, hpa }) => {
-    const plan = planIhpa(seenOf({ ihpa: ihpaOf(spec), hpas }));
+    const plan = planIhpa(inputOf({ ihpa: ihpaOf(spec), hpas }));
     if (active === undefined) expect(conditionOf(plan, "HPAActive")).toBeUndefined();
     else expect(conditionOf(plan, "HPAActive")).toMatchObject(active);
     expect(plan.status.hpa).toMatchObject(hpa);
@@ -390,7 +390,7 @@ describe("status", () => {
 
   test("while the HPA can't read the number, the autoscaler is not ready: its decision does not act", () => {
     const hpas = [hpaOf("forescale-shop", { owner: "ihpa-1", scalingActive: "False" })];
-    const plan = planIhpa(seenOf({ hpas }));
+    const plan = planIhpa(inputOf({ hpas }));
     for (const type of ["Ready", "ScalingActive"])
       expect(conditionOf(plan, type)).toMatchObject({
         status: "False",
@@ -398,15 +398,15 @@ describe("status", () => {
         message: "HPA forescale-shop cannot read the external metric, so the target keeps its size: no answer",
       });
     expect(conditionOf(plan, "Fallback")).toMatchObject({ status: "False", reason: "Fresh" });
-    expect(conditionOf(planIhpa(seenOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), hpas })), "Ready")?.status).toBe(
+    expect(conditionOf(planIhpa(inputOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), hpas })), "Ready")?.status).toBe(
       "True",
     );
   });
 
   test("conditions tell their generation and keep their times while their status stays", () => {
-    const first = planIhpa(seenOf({ nowMs: nowMs - 600_000 }));
+    const first = planIhpa(inputOf({ nowMs: nowMs - 600_000 }));
     const ihpa = ihpaOf({}, { status: first.status, metadata: { generation: 4 } });
-    const second = planIhpa(seenOf({ ihpa, ...missing }));
+    const second = planIhpa(inputOf({ ihpa, ...missing }));
     const times = Object.fromEntries(
       second.status.conditions!.map(({ type, lastTransitionTime }) => [type, lastTransitionTime]),
     );
@@ -419,7 +419,7 @@ describe("status", () => {
 
   test.each(rungs)("the rung %s is Fallback's reason, and Fallback holds below Fresh", (rung) => {
     const plan = planIhpa(
-      seenOf({ decision: { ...decision, rung, ...(rung === "Expired" && { desired: undefined, total: null }) } }),
+      inputOf({ decision: { ...decision, rung, ...(rung === "Expired" && { desired: undefined, total: null }) } }),
     );
     expect(conditionOf(plan, "Fallback")).toMatchObject({ reason: rung, status: rung === "Fresh" ? "False" : "True" });
     expect(plan.status.decision?.rung).toBe(rung);
@@ -435,26 +435,26 @@ describe("status", () => {
       reason: "SourceUnreachable",
       message: "5 pods stay: nothing known; load: metric source main did not answer",
     };
-    const plan = planIhpa(seenOf({ decision: held, loadFaults: [fault] }));
+    const plan = planIhpa(inputOf({ decision: held, loadFaults: [fault] }));
     expect(conditionOf(plan, "Ready")).toMatchObject(said);
     expect(conditionOf(plan, "ScalingActive")).toMatchObject(said);
     expect(plan.status.decision).toMatchObject({ rung: "Held", total: 7 });
-    expect(conditionOf(planIhpa(seenOf({ decision: held })), "Ready")?.reason).toBe("NoValidPortraitValue");
+    expect(conditionOf(planIhpa(inputOf({ decision: held })), "Ready")?.reason).toBe("NoValidPortraitValue");
   });
 
   test("a size held because the user paused is Ready and no fallback", () => {
     const paused: Decision = { ...decision, rung: "Held", reason: "Paused" };
-    const plan = planIhpa(seenOf({ ihpa: ihpaOf({ paused: true }), decision: paused }));
+    const plan = planIhpa(inputOf({ ihpa: ihpaOf({ paused: true }), decision: paused }));
     expect(conditionOf(plan, "Ready")?.status).toBe("True");
     expect(conditionOf(plan, "Fallback")).toMatchObject({ status: "False", reason: "Paused" });
   });
 
   test.each([
-    { reason: "InvalidSpec", seen: invalid },
-    { reason: "TargetNotFound", seen: missing },
-    { reason: "TargetOwnedByAnother", seen: foreign },
-  ])("without a decision nothing is claimed of it, and no HPA is said to be made: $reason", ({ reason, seen }) => {
-    const plan = planIhpa(seenOf(seen));
+    { reason: "InvalidSpec", input: invalid },
+    { reason: "TargetNotFound", input: missing },
+    { reason: "TargetOwnedByAnother", input: foreign },
+  ])("without a decision nothing is claimed of it, and no HPA is said to be made: $reason", ({ reason, input }) => {
+    const plan = planIhpa(inputOf(input));
     for (const type of ["Fallback", "ScalingLimited"])
       expect(conditionOf(plan, type)).toMatchObject({ status: "Unknown", reason });
     expect(conditionOf(plan, "HPAActive")).toBeUndefined();
@@ -476,7 +476,7 @@ describe("status", () => {
     } as const;
     const desired = { online: 7, cutoff: 2, standby: 0 };
     const { status, profile, claims } = planIhpa(
-      seenOf({ ihpa: ihpaOf(spec), decision: { ...decision, desired, total: 9, change } }),
+      inputOf({ ihpa: ihpaOf(spec), decision: { ...decision, desired, total: 9, change } }),
     );
     expect(status.gray).toEqual({ direction: "Down", from: 9, to: 5, grayPercent: 50, lastUpdateTime: iso(0) });
     expect(profile).toMatchObject({ spec: { onlineReplicas: 7, cutoffReplicas: 2, standbyReplicas: 0 } });
@@ -484,7 +484,7 @@ describe("status", () => {
       status: "True",
       reason: "GrayChange",
     });
-    const rest = planIhpa(seenOf({ ihpa: ihpaOf(spec) }));
+    const rest = planIhpa(inputOf({ ihpa: ihpaOf(spec) }));
     expect(rest.status.gray).toBeUndefined();
     expect(rest.claims.find(({ type }) => type === "GrayProgressing")).toMatchObject({
       status: "False",
@@ -503,7 +503,7 @@ describe("status", () => {
       state: { trips: [] },
     } as const;
     const said = (decided: Partial<IhpaInput["decision"]>) =>
-      planIhpa(seenOf({ ihpa: ihpaOf(spec), decision: { ...decision, ...decided } })).claims.find(
+      planIhpa(inputOf({ ihpa: ihpaOf(spec), decision: { ...decision, ...decided } })).claims.find(
         ({ type }) => type === "Stable",
       );
     expect(said({ stability })).toMatchObject({
@@ -515,7 +515,7 @@ describe("status", () => {
   });
 
   test("the mode of Standby reaches the profile", () => {
-    const { profile } = planIhpa(seenOf({ ihpa: ihpaOf({ standby: { minReplicas: 2, mode: "Swap" } }) }));
+    const { profile } = planIhpa(inputOf({ ihpa: ihpaOf({ standby: { minReplicas: 2, mode: "Swap" } }) }));
     expect(profile).toMatchObject({ spec: { standbyMode: "Swap" } });
   });
 
@@ -536,7 +536,7 @@ describe("status", () => {
       says: "algorithm ExternalJob is not carried out yet, so nothing is proposed; use KubeHPA, or External",
     },
   ])("what is taken and not carried out is said: $name", ({ spec, says }) => {
-    const plan = planIhpa(seenOf({ ihpa: ihpaOf(spec) }));
+    const plan = planIhpa(inputOf({ ihpa: ihpaOf(spec) }));
     const supported = conditionOf(plan, "SpecSupported");
     if (says === undefined) expect(supported).toBeUndefined();
     else
@@ -560,7 +560,7 @@ describe("status", () => {
       }));
     const types = (conditions: Condition[] | undefined) =>
       planIhpa(
-        seenOf({ portraits: [portraitOf("Predictive", conditions && { conditions })] }),
+        inputOf({ portraits: [portraitOf("Predictive", conditions && { conditions })] }),
       ).status.conditions!.flatMap(({ type, status }) => (type.startsWith("Forecast") ? `${type} ${status}` : []));
     expect(types(undefined)).toEqual(["ForecastReady Unknown"]);
     expect(types(said(["ForecastReady"]))).toEqual(["ForecastReady True"]);
@@ -569,15 +569,15 @@ describe("status", () => {
 
   test("the lead is told to a tenth of a second", () => {
     const lead = { seconds: 17.199999999999, source: "Measured" as const, samples: 12 };
-    const { status } = planIhpa(seenOf({ decision: { ...decision, lead } }));
+    const { status } = planIhpa(inputOf({ decision: { ...decision, lead } }));
     expect(status.lead).toEqual({ ...lead, seconds: 17.2 });
   });
 
   test("accuracy is what the portrait measured, and no figure is made up", () => {
     const coverage = [{ level: 0.9, observed: 0.91, samples: 100 }];
-    const plan = planIhpa(seenOf({ portraits: [portraitOf("Predictive", { accuracy: { coverage } })] }));
+    const plan = planIhpa(inputOf({ portraits: [portraitOf("Predictive", { accuracy: { coverage } })] }));
     expect(plan.status.accuracy).toEqual({ coverage });
-    expect(planIhpa(seenOf()).status.accuracy).toBeUndefined();
+    expect(planIhpa(inputOf()).status.accuracy).toBeUndefined();
   });
 
   test.each([
@@ -590,7 +590,7 @@ describe("status", () => {
       { timestamp: nowMs / 1000 + 60, replicas: 9 },
     ];
     const portraitData = { type: "TimeSeries" as const, timeSeries: { timeSeries }, expireTime: stamp(expireMs) };
-    const { status } = planIhpa(seenOf({ portraits: [portraitOf("Predictive", { portraitData })] }));
+    const { status } = planIhpa(inputOf({ portraits: [portraitOf("Predictive", { portraitData })] }));
     expect(status.forecastReplicas).toBe(forecastReplicas);
   });
 
@@ -610,7 +610,7 @@ describe("status", () => {
     };
     const coverage = [{ level: 0.5, observed: 0.49, samples: 100 }];
     const portraits = [portraitOf("Predictive", { accuracy: { coverage } })];
-    const plan = planIhpa(seenOf({ portraits, decision: { ...decision, rung: "Reactive", accuracy: judged } }));
+    const plan = planIhpa(inputOf({ portraits, decision: { ...decision, rung: "Reactive", accuracy: judged } }));
 
     test("the figures are told, with the verdict", () => {
       expect(plan.status.accuracy).toEqual({
@@ -627,7 +627,7 @@ describe("status", () => {
 
     test("lost trust is a condition, and stays one through an outage that judges nothing", () => {
       expect(conditionOf(plan, "ForecastTrusted")).toMatchObject({ status: "False", reason: "NotAccurate" });
-      const later = planIhpa(seenOf({ portraits, ihpa: ihpaOf({}, { status: plan.status }) }));
+      const later = planIhpa(inputOf({ portraits, ihpa: ihpaOf({}, { status: plan.status }) }));
       expect(conditionOf(later, "ForecastTrusted")).toMatchObject({ status: "False", reason: "NotAccurate" });
       expect(later.status.accuracy).toEqual(plan.status.accuracy);
     });
@@ -638,27 +638,27 @@ describe("status", () => {
       { isTrusted: false, reason: "BacktestFailed" as const, samples: 400, verdict: "NotPredictable" },
     ])("$reason of $samples samples says $verdict", ({ verdict, ...more }) => {
       const accuracy = { ...judged, ...more, relativeError: Number.POSITIVE_INFINITY, coverage: Number.NaN };
-      const { status } = planIhpa(seenOf({ decision: { ...decision, accuracy } }));
+      const { status } = planIhpa(inputOf({ decision: { ...decision, accuracy } }));
       expect(status.accuracy).toMatchObject({ verdict });
       expect(JSON.stringify(status.accuracy)).not.toContain("null");
     });
 
     test("where no season could be compared, nothing is claimed", () => {
       const accuracy = { ...judged, isTrusted: true, reason: "AsExpected" as const, isCompared: false };
-      const young = planIhpa(seenOf({ portraits: [portraitOf("Predictive")], decision: { ...decision, accuracy } }));
+      const young = planIhpa(inputOf({ portraits: [portraitOf("Predictive")], decision: { ...decision, accuracy } }));
       expect(conditionOf(young, "ForecastTrusted")).toBeUndefined();
       expect(young.status.accuracy).toBeUndefined();
     });
   });
 
   test("a decision that stands keeps its own time", () => {
-    const plan = planIhpa(seenOf({ decision: { ...decision, timeMs: nowMs - 5_000 } }));
+    const plan = planIhpa(inputOf({ decision: { ...decision, timeMs: nowMs - 5_000 } }));
     expect(plan.status.decision?.time).toBe(iso(5));
   });
 
-  test("whatever is seen, the status is what the schema allows, and every condition is one of ours", () => {
+  test("whatever the input, the status is what the schema allows, and every condition is one of ours", () => {
     const text = fc.string({ maxLength: 5000 });
-    const seen = fc.record({
+    const input = fc.record({
       scaleMode: fc.constantFrom("Auto" as const, "Preview" as const),
       hpa: fc.constantFrom("Managed" as const, "Attached" as const, "None" as const),
       paused: fc.boolean(),
@@ -669,9 +669,9 @@ describe("status", () => {
       blocking: fc.constantFrom({}, invalid, missing, rival, foreign),
     });
     fc.assert(
-      fc.property(seen, ({ scaleMode, hpa, paused, total, message, rung, fault, blocking }) => {
+      fc.property(input, ({ scaleMode, hpa, paused, total, message, rung, fault, blocking }) => {
         const plan = planIhpa(
-          seenOf({
+          inputOf({
             ihpa: ihpaOf({ scaleMode, hpa, paused }),
             decision: { ...decision, total, desired: { online: total, cutoff: 0, standby: 0 }, message, rung },
             loadFaults: fault ? [fault] : [],
