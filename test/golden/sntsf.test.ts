@@ -5,9 +5,11 @@
  * quasi-difference, mask, two gates, head), with parameters sin(1 + 12.9898·i)·0.4 in the order of `Layout`. Tolerance 1e-9:
  * sums in another order.
  */
+
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { createWorkspace, forward, layoutOf } from "../../src/forecast/sntsf/sntsf-network.ts";
+import { layoutOf } from "../../src/forecast/sntsf/sntsf-layout.ts";
+import { createWorkspace, forward } from "../../src/forecast/sntsf/sntsf-network.ts";
 
 interface Row {
   readonly x: readonly number[];
@@ -31,7 +33,7 @@ test("the network's answers are those of the table", () => {
     first: Int32Array.from(table.flatMap(({ first }) => first)),
     last: Int32Array.from(table.flatMap(({ last }) => last)),
   };
-  const out = forward(layout, parameters, batch, createWorkspace(layout, table.length));
+  const out = forward({ layout, parameters }, batch, createWorkspace(layout, table.length));
   expect(table.length).toBe(3);
   table.forEach((row, w) => {
     row.out.forEach((v, j) => {

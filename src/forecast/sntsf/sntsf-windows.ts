@@ -2,20 +2,22 @@ import { calendarOf } from "../../series/calendar.ts";
 import { binMeans } from "../../series/resample.ts";
 import type { Series } from "../../series/series.ts";
 import { signedRoots } from "../../series/transforms/square-root.ts";
-import type { Shape } from "./sntsf-network.ts";
+import type { Shape } from "./sntsf-layout.ts";
 import type { Windows } from "./sntsf-training.ts";
 
-/** A series as the network sees it. */
+/** A series as the input of the network. */
 export interface NetworkSeries {
   /** sign(y)·√|y| of means over the network's step, NaN where missing. */
   readonly values: Float64Array;
+  /** Its number among the series that share the network. */
+  readonly index: number;
   readonly startMs: number;
   readonly stepMs: number;
   /** Steps of the series' own that make one of these. */
   readonly fineSteps: number;
   /** Calendar features of the history and the steps ahead, `[step · K + feature]`. */
   readonly calendar: Int32Array;
-  /** What a context's mean is held above, so that an idle night does not make noise of everything. */
+  /** Least scale of a window: an idle night must not turn noise into large values. */
   readonly leastScale: number;
 }
 
@@ -23,16 +25,16 @@ const networkStepMs = 600_000;
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
 
-/** A calendar feature by which the network tells steps apart. */
+/** A calendar feature of a step. */
 export type CalendarFeature = "Minute" | "Hour" | "Weekend" | "Weekday";
 
 export const cardinality: Readonly<Record<CalendarFeature, number>> = { Minute: 60, Hour: 24, Weekend: 2, Weekday: 7 };
 
 /**
- * Those that a history can teach: no minute within hourly steps, weekdays where each was there for two days, else weekends where
- * both kinds of days were there for one. An embedding that was never trained is noise.
+ * The features that a history can teach: no minute with hourly steps, weekdays where the history has two of each, else weekends
+ * where it has a day of both kinds. An embedding that was never trained is noise.
  *
- * @param learned what is learned from, without what is held back
+ * @param learned the training part of the series, without what is held out
  */
 export function featuresFor(learned: Series, timeZone: string): CalendarFeature[] {
   const { startMs, stepMs, values } = learned;
@@ -40,7 +42,7 @@ export function featuresFor(learned: Series, timeZone: string): CalendarFeature[
   const features: CalendarFeature[] = [];
   if (coarseMs < hourMs) features.push("Minute");
   if (coarseMs < dayMs) features.push("Hour");
-  const days = new Float64Array(7); // milliseconds seen of each
+  const days = new Float64Array(7); // milliseconds of each in the history
   for (const day of calendarOf(startMs, stepMs, values.length, timeZone).dayOfWeek) days[day] += stepMs;
   const weekend = days[5] + days[6];
   const weekdays = days.subarray(0, 5).reduce((sum, count) => sum + count, 0);
@@ -63,6 +65,7 @@ export function toNetworkSeries(
   reach: number,
   timeZone: string,
   features: readonly CalendarFeature[],
+  index: number,
 ): NetworkSeries {
   const fineSteps = fineStepsOf(series.stepMs);
   const skip = series.values.length % fineSteps;
@@ -91,20 +94,18 @@ export function toNetworkSeries(
     sum += Math.abs(value);
     count++;
   }
-  return { values, startMs, stepMs, fineSteps, calendar, leastScale: sum > 0 ? (0.1 * sum) / count : 1 };
+  return { values, index, startMs, stepMs, fineSteps, calendar, leastScale: sum > 0 ? (0.1 * sum) / count : 1 };
 }
 
 /**
  * Windows whose first step ahead is each of `origins`.
  *
- * @param index number of the series among those that share the network
- * @param targets whether to take what came after; NaN everywhere where not
+ * @param targets whether to fill the targets with the actual values; NaN everywhere where not
  * @returns the windows and the scale that each was divided by
  */
 export function windowsAt(
   shape: Shape,
-  seen: Pick<NetworkSeries, "values" | "calendar" | "leastScale">,
-  index: number,
+  { values, calendar, leastScale, index }: Pick<NetworkSeries, "values" | "calendar" | "leastScale" | "index">,
   origins: ArrayLike<number>,
   targets: boolean,
 ): { windows: Windows; scales: Float64Array } {
@@ -121,7 +122,6 @@ export function windowsAt(
     targets: new Float64Array(many * ahead).fill(Number.NaN),
   };
   const scales = new Float64Array(many);
-  const { values, calendar, leastScale } = seen;
   const lastStep = calendar.length / Math.max(1, features) - 1;
   for (let w = 0; w < many; w++) {
     const origin = origins[w];

@@ -1,13 +1,6 @@
 import { describe, expect, test } from "vitest";
-import {
-  type Batch,
-  backward,
-  createWorkspace,
-  forward,
-  initialParameters,
-  layoutOf,
-  type Shape,
-} from "../../../../src/forecast/sntsf/sntsf-network.ts";
+import { initialParameters, layoutOf, type Shape } from "../../../../src/forecast/sntsf/sntsf-layout.ts";
+import { type Batch, backward, createWorkspace, forward } from "../../../../src/forecast/sntsf/sntsf-network.ts";
 import { seededRandom } from "../../../../src/series/statistics/seeded-random.ts";
 
 const shape: Shape = { context: 4, ahead: 3, series: 2, cardinalities: [3, 2], gates: 2, bottleneck: 2 };
@@ -36,14 +29,15 @@ describe("the network", () => {
     const layout = layoutOf(shape);
     const parameters = initialParameters(layout, seededRandom(3));
     const batch = batchOf(shape, many, 4);
-    const room = createWorkspace(layout, many);
+    const workspace = createWorkspace(layout, many);
     const random = seededRandom(5);
     const slope = Float64Array.from({ length: many * shape.ahead }, () => 2 * random() - 1);
-    const value = () => forward(layout, parameters, batch, room).reduce((sum, out, i) => sum + slope[i] * out, 0);
+    const value = () =>
+      forward({ layout, parameters }, batch, workspace).reduce((sum, out, i) => sum + slope[i] * out, 0);
 
     value();
     const gradient = new Float64Array(layout.count);
-    backward(layout, parameters, batch, room, slope, gradient);
+    backward({ layout, parameters }, batch, workspace, slope, gradient);
     const h = 1e-5;
     let used = 0;
     for (let i = 0; i < layout.count; i++) {
@@ -78,7 +72,7 @@ describe("the network", () => {
     const layout = layoutOf(shape);
     const parameters = initialParameters(layout, seededRandom(3));
     const batch = batchOf(shape, 6, 8);
-    const together = forward(layout, parameters, batch, createWorkspace(layout, 6)).slice();
+    const together = forward({ layout, parameters }, batch, createWorkspace(layout, 6)).slice();
     for (let w = 0; w < 6; w++) {
       const one: Batch = {
         many: 1,
@@ -88,7 +82,7 @@ describe("the network", () => {
         first: batch.first.slice(w * 2, w * 2 + 2),
         last: batch.last.slice(w * 2, w * 2 + 2),
       };
-      forward(layout, parameters, one, createWorkspace(layout, 1)).forEach((out, j) => {
+      forward({ layout, parameters }, one, createWorkspace(layout, 1)).forEach((out, j) => {
         expect(out).toBeCloseTo(together[w * 3 + j], 12);
       });
     }
@@ -102,7 +96,7 @@ describe("the network", () => {
     parameters[layout.head + xAt + 2] = 4;
     parameters[layout.head + 3 * layout.width] = 0.5; // bias of the first step
     const batch = batchOf(shape, 2, 9);
-    const out = forward(layout, parameters, batch, createWorkspace(layout, 2));
+    const out = forward({ layout, parameters }, batch, createWorkspace(layout, 2));
     expect(out[0]).toBeCloseTo(batch.x[2] + 0.5, 12);
     expect(out[3]).toBeCloseTo(batch.x[6] + 0.5, 12);
     expect(out[1]).toBe(0);
