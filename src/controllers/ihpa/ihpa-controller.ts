@@ -43,13 +43,13 @@ import { type Plan, planIhpa } from "./plan-ihpa.ts";
 import { restoreForecasts } from "./published-load-forecast.ts";
 
 export interface IhpaControllerOptions {
-  readonly client: KubeClient;
-  readonly applier: Applier;
-  readonly scales: Scales;
-  readonly events: EventRecorder;
-  readonly metricReader: MetricReader;
+  readonly client: Pick<KubeClient, "remove">;
+  readonly applier: Pick<Applier, "apply" | "applyStatus" | "forget">;
+  readonly scales: Pick<Scales, "read">;
+  readonly events: Pick<EventRecorder, "record">;
+  readonly metricReader: Pick<MetricReader, "follow" | "forget" | "hasAsked" | "now" | "past" | "pods">;
   /** Where pods' records outlive a restart. */
-  readonly store: HistoryStore | undefined;
+  readonly store: Pick<HistoryStore, "pods" | "putPods"> | undefined;
   readonly caches: {
     readonly ihpas: Cache<IntelligentHorizontalPodAutoscaler>;
     readonly portraits: Cache<HorizontalPortrait>;

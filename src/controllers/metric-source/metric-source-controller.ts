@@ -1,5 +1,6 @@
 import type { MetricSource, MetricSourceStatus } from "../../api/kinds/metric-source.ts";
 import { CollectError } from "../../collect/collect-error.ts";
+import type { PrometheusClient } from "../../collect/prometheus/prometheus.ts";
 import type { Applier } from "../../kube/client/apply.ts";
 import { parseKey, resourceOf } from "../../kube/client/resource.ts";
 import type { EventRecorder } from "../../kube/loop/events.ts";
@@ -8,12 +9,15 @@ import { stamp } from "../../kube/times.ts";
 import type { Cache } from "../../kube/watch/cache.ts";
 import { type Claim, transitions, withClaims } from "../status/set-condition.ts";
 import { StatusOverlay } from "../status/status-overlay.ts";
-import { defaultOf, type Sources } from "./sources.ts";
+import { defaultOf, type SourceOutcome } from "./sources.ts";
+
+/** What a probe needs of an open source. */
+type Probed = { readonly client: Pick<PrometheusClient, "instant"> };
 
 export interface MetricSourceControllerOptions {
   readonly applier: Pick<Applier, "applyStatus">;
   readonly events: Pick<EventRecorder, "record">;
-  readonly sources: Pick<Sources, "get">;
+  readonly sources: { get(name: string, namespace: string): Promise<SourceOutcome<Probed>> };
   readonly cache: Cache<MetricSource>;
   readonly now: () => number;
 }

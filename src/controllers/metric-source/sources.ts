@@ -21,8 +21,8 @@ export interface OpenSource {
 /** Why a metric can't be read: a word for conditions and a sentence for people. */
 export type SourceFault = Cause<"SourceNotFound" | "SourceRefused" | "AlgorithmNotSupported">;
 
-export type SourceOutcome =
-  | { readonly kind: "Open"; readonly source: OpenSource }
+export type SourceOutcome<S = OpenSource> =
+  | { readonly kind: "Open"; readonly source: S }
   /** No store: values come from the cluster's metrics APIs, history from the embedded store. */
   | { readonly kind: "MetricsApi" }
   | { readonly kind: "Fault"; readonly fault: SourceFault };

@@ -9,6 +9,7 @@ import { controllerMetrics } from "../../../../src/controllers/metrics.ts";
 import type { Pod } from "../../../../src/controllers/pods/workload-pods.ts";
 import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-subject.ts";
 import { Workloads } from "../../../../src/controllers/workload/workload-memory.ts";
+import type { KubeObject } from "../../../../src/kube/client/resource.ts";
 import { silent } from "../../../../src/kube/log.ts";
 import { Cache } from "../../../../src/kube/watch/cache.ts";
 import { ihpaOf, nowMs, podOf } from "../objects.ts";
@@ -21,7 +22,7 @@ let live: LiveLoad;
 let answerPast: (past: PastLoad) => void;
 let events: string[];
 let woken: string[];
-let statuses: { status: IntelligentHorizontalPodAutoscaler["status"] }[];
+let statuses: IntelligentHorizontalPodAutoscaler[];
 let controller: IhpaController;
 
 /** Ten days of a load with a daily rhythm, until now. */
@@ -43,15 +44,19 @@ beforeEach(() => {
   });
   const metrics = controllerMetrics(new Registry());
   controller = new IhpaController({
-    client: {},
+    client: { remove: async () => true },
     applier: {
-      apply: async (_: unknown, wanted: unknown) => ({ outcome: "Applied", object: wanted }),
-      applyStatus: async (_: unknown, wanted: { status: IntelligentHorizontalPodAutoscaler["status"] }) =>
-        void statuses.push(wanted),
+      apply: async (_, wanted) => ({ outcome: "Applied", object: wanted }),
+      applyStatus: async (_, wanted) => {
+        if (isIhpa(wanted)) statuses.push(wanted);
+        return { outcome: "Applied", object: wanted };
+      },
       forget: () => {},
     },
-    scales: { read: async () => ({ replicas: 3, statusReplicas: 3, selector: "app=web" }) },
-    events: { record: ({ type, reason }: { type: string; reason: string }) => void events.push(`${type} ${reason}`) },
+    scales: {
+      read: async () => ({ replicas: 3, statusReplicas: 3, selector: "app=web", resourceVersion: "1", uid: "web-1" }),
+    },
+    events: { record: ({ type, reason }) => void events.push(`${type} ${reason}`) },
     metricReader: {
       follow: () => {},
       forget: () => {},
@@ -77,9 +82,13 @@ beforeEach(() => {
     metrics,
     log: silent,
     now: () => clockMs,
-    onLearnt: (learnt: string) => void woken.push(learnt),
-  } as unknown as ConstructorParameters<typeof IhpaController>[0]);
+    onLearnt: (learnt) => void woken.push(learnt),
+  });
 });
+
+function isIhpa(object: KubeObject): object is IntelligentHorizontalPodAutoscaler {
+  return object.kind === "IntelligentHorizontalPodAutoscaler";
+}
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 10));
 const last = () => statuses.at(-1)!.status!;

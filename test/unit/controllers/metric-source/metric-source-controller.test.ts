@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "vitest";
 import type { MetricSource } from "../../../../src/api/kinds/metric-source.ts";
 import { CollectError } from "../../../../src/collect/collect-error.ts";
 import { MetricSourceController } from "../../../../src/controllers/metric-source/metric-source-controller.ts";
-import type { SourceOutcome } from "../../../../src/controllers/metric-source/sources.ts";
+import type { KubeObject } from "../../../../src/kube/client/resource.ts";
 import { Cache } from "../../../../src/kube/watch/cache.ts";
 import { iso, nowMs, sourceOf } from "../objects.ts";
 
@@ -17,22 +17,27 @@ beforeEach(() => {
   const client = {
     instant: async () => {
       if (fault) throw fault;
+      return [];
     },
   };
   controller = new MetricSourceController({
     // The cache never hears of it.
     applier: {
       applyStatus: async (_, wanted) => {
-        written.push(wanted as unknown as MetricSource);
+        if (isSource(wanted)) written.push(wanted);
         return { outcome: "Applied", object: wanted };
       },
     },
     events: { record: ({ type, reason }) => void events.push(`${type} ${reason}`) },
-    sources: { get: async () => ({ kind: "Open", source: { client } }) as unknown as SourceOutcome },
+    sources: { get: async () => ({ kind: "Open", source: { client } }) },
     cache,
     now: () => nowMs,
   });
 });
+
+function isSource(object: KubeObject): object is MetricSource {
+  return object.kind === "MetricSource";
+}
 
 async function conditionsOf(name: string): Promise<object> {
   await controller.reconcile(`/${name}`);

@@ -4,12 +4,12 @@ import { CapacityFits } from "../../../../src/controllers/workload/capacity-fits
 import type { LiveLoad, PastLoad } from "../../../../src/controllers/workload/metric-subject.ts";
 import { liveOf, pastOf } from "../../../../src/controllers/workload/sized-metric.ts";
 import { Workload } from "../../../../src/controllers/workload/workload.ts";
-import type { Log } from "../../../../src/kube/log.ts";
+import { silent } from "../../../../src/kube/log.ts";
 import { ihpaOf, nowMs } from "../objects.ts";
 
 const stepMs = 300_000;
 const steps = 4 * 288;
-const log: Log = { info: () => {}, warn: () => {}, error: () => {} } as unknown as Log;
+const log = silent;
 const of = (value: (k: number) => number): PastLoad => ({
   kind: "Known",
   series: { startMs: nowMs - steps * stepMs, stepMs, values: Float64Array.from({ length: steps }, (_, k) => value(k)) },
