@@ -83,7 +83,7 @@ export const importTable: Readonly<Record<string, FolderRules>> = {
     imports: ["api", "kube", "portrait", "decide", "pods"],
     inside: {
       http: [".", "access", "admission", "metrics-api", "tls"],
-      access: ["http"],
+      access: [".", "http"],
       tls: [".", "access"],
       "metrics-api": [".", "http"],
       admission: ["http", "metrics-api"],
