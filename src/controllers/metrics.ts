@@ -3,7 +3,7 @@ import { type Rung, rungs } from "../api/conditions.ts";
 import type { Decision } from "../decide/decision.ts";
 import type { ObjectKey } from "../kube/client/resource.ts";
 
-/** What the controllers measure. One series a workload, none a pod. */
+/** The controllers' metrics: one series per workload, none per pod. */
 export interface ControllerMetrics {
   observe(key: ObjectKey, decision: Decision | undefined): void;
   forget(key: ObjectKey): void;
@@ -15,7 +15,7 @@ export interface ControllerMetrics {
 
 const actions = ["Pause", "Rollback"] as const;
 
-/** Registers what this folder measures. */
+/** Registers the metrics of this folder. */
 export function controllerMetrics(registry: Registry): ControllerMetrics {
   const registers = [registry];
   const workload = ["namespace", "ihpa"] as const;
@@ -84,7 +84,7 @@ export function controllerMetrics(registry: Registry): ControllerMetrics {
       }
       desired.set(labels, decision.total);
       lead.set(labels, decision.lead.seconds);
-      // A burst that is over proposes nothing any more.
+      // A burst that is over proposes nothing, so its series goes.
       if (!decision.proposals.some(({ provider }) => provider === "Burst"))
         proposed.remove({ ...labels, provider: "Burst" });
       for (const { provider, replicas } of decision.proposals) proposed.set({ ...labels, provider }, replicas);
@@ -128,7 +128,7 @@ function isOn(decision: Decision | undefined, rung: Rung): number {
   return decision?.rung === rung ? 1 : 0;
 }
 
-/** Takes away every series of a workload, whatever its other labels. */
+/** Removes every series of a workload, whatever its other labels. */
 function removeAll(gauge: Gauge<string>, labels: { namespace: string; ihpa: string }): void {
   void gauge.get().then(({ values }) => {
     for (const value of values)

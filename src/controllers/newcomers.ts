@@ -1,20 +1,20 @@
-/** Tells the tick that a workload is followed for the first time: it has no live value before the next round. */
+/** Wakes the tick early for workloads that are new: they have no live value before the next round. */
 export class Newcomers {
   #hasAny = false;
   #wake = () => {};
 
-  /** A workload has come. */
+  /** There is a new workload. */
   add(): void {
     this.#hasAny = true;
     this.#wake();
   }
 
-  /** All that came so far are in the round that begins now. */
+  /** All new workloads so far are read in the round that begins now. */
   clear(): void {
     this.#hasAny = false;
   }
 
-  /** Resolves when one comes after the last `clear`, or has come. */
+  /** Resolves once there has been a new workload since the last `clear`. */
   wait(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;

@@ -7,19 +7,19 @@ export interface ControllerOptions {
   readonly client: KubeClient;
   /** Where the Lease and the Secrets of metric sources are. */
   readonly namespace: string;
-  /** Of this process alone. */
+  /** Unique to this process. */
   readonly identity: string;
-  /** File of the embedded history; without it, metrics without a store have no past. */
+  /** File of the embedded history; without it, metrics without a store have no history. */
   readonly historyFile: string | undefined;
   /** Time between two decisions for a workload. */
   readonly tickMs: number;
-  /** How often the cluster's HPA looks. */
+  /** Sync period of the cluster's HPA. */
   readonly syncSeconds: number;
-  /** Threads that forecast. */
+  /** Number of forecast threads. */
   readonly workers: number;
-  /** Where metric sources and programs outside may stand. */
+  /** Addresses that metric sources and external programs may have. */
   readonly addresses: AddressPolicy;
-  /** Programs outside that objects may name: URL by name. */
+  /** External programs that objects may name: URL by name. */
   readonly externalPrograms: ReadonlyMap<string, string>;
   readonly registry: Registry;
   readonly log: Log;

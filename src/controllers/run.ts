@@ -35,7 +35,7 @@ export async function runControllers(options: ControllerOptions, signal: AbortSi
   if (signal.aborted) return;
   signal.addEventListener("abort", stop, { once: true });
 
-  // Caches fill while the Lease is waited for, so that a hand-over is quick.
+  // Caches fill while this process waits for the Lease, so that a hand-over is quick.
   const watched = watchObjects({ client, metrics, log: quiet }, stopped.signal);
   let leadership: Leadership | undefined;
   let lost: KubeError | undefined;

@@ -10,7 +10,7 @@ export interface TickOptions {
   readonly metricReader: { round(): Promise<void> };
   readonly store: Pick<HistoryStore, "prune"> | undefined;
   readonly ihpas: Cache<IntelligentHorizontalPodAutoscaler>;
-  /** Has an IHPA reconciled. */
+  /** Queues an IHPA for a reconcile. */
   readonly reconcileIhpa: (key: string) => void;
   readonly newcomers: Newcomers;
   readonly measured: Pick<ControllerMetrics, "rounds">;
@@ -20,9 +20,9 @@ export interface TickOptions {
   readonly signal: AbortSignal;
 }
 
-/** The store keeps what it is given; a day more or less does not matter. */
+/** Old samples are deleted this often; a day more or less does not matter. */
 const pruneEveryMs = 86_400_000;
-/** Time for more new workloads to come, before the live values of all are read. */
+/** Wait for more new workloads before the live values of all are read. */
 export const newcomersMs = 250;
 
 /** At every tick: the live values of all workloads in one round, then a decision for each of them. */
@@ -46,7 +46,7 @@ export async function runTicks(options: TickOptions): Promise<void> {
     for (const key of allKeys(ihpas)) reconcileIhpa(key);
     await Promise.race([
       pause(Math.max(0, tickMs - (performance.now() - startedMs)), signal),
-      // New workloads come in bunches; none has to wait for the next tick.
+      // New workloads often come together; none has to wait for the next tick.
       newcomers.wait().then(() => pause(newcomersMs, signal)),
     ]);
   }

@@ -18,7 +18,7 @@ export interface WakeupOptions {
   readonly externals: ExternalPods;
 }
 
-/** Says which change of which object has what reconciled. */
+/** Queues the objects to reconcile when an object changes: itself, and those that depend on it. */
 export function connectWakeups({ watched, queues, profiles, podStates, externals }: WakeupOptions): void {
   const feed = <T extends KubeObject>(reflector: Reflector<T>, to: WorkQueue) =>
     reflector.onChange(({ object }) => to.add(formatKey(keyOf(object))));
@@ -29,7 +29,7 @@ export function connectWakeups({ watched, queues, profiles, podStates, externals
   watched.profiles.onChange(({ type, object }) => {
     if (type !== "Deleted") return;
     externals.forget(formatKey(keyOf(object)));
-    // Another profile of the same workload may have waited for this.
+    // Another profile of the same workload may have waited for this deletion.
     const { name } = object.spec.scaleTargetRef;
     for (const other of watched.profiles.cache.list(object.metadata.namespace ?? ""))
       if (other.spec.scaleTargetRef.name === name) queues.profiles.add(formatKey(keyOf(other)));
@@ -43,7 +43,7 @@ export function connectWakeups({ watched, queues, profiles, podStates, externals
     if (profile === undefined || profile === "Unknown") queues.pods.add(formatKey(keyOf(object)));
     else queues.profiles.add(profile);
   });
-  // What an IHPA rests on has it reconciled too.
+  // An IHPA depends on its portraits and its HPA.
   watched.portraits.onChange(({ object }) => wakeOwner(object, queues.ihpas));
   watched.hpas.onChange(({ object }) => {
     wakeOwner(object, queues.ihpas);
@@ -51,7 +51,7 @@ export function connectWakeups({ watched, queues, profiles, podStates, externals
   });
 }
 
-/** Reconciles a pod that has a gate: one without any profile is brought back into service. */
+/** Reconciles a pod that has a gate: without a profile it is put back into service. */
 export function podReleaser(
   pods: Cache<Pod>,
   profiles: Pick<ReplicaProfileController, "profileOf">,

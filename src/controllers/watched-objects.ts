@@ -9,7 +9,7 @@ import type { Budget } from "./pods/disruption-budgets.ts";
 import { type Node, slimNode } from "./pods/node.ts";
 import { type Pod, slimPod } from "./pods/workload-pods.ts";
 
-/** Every kind of object that the controllers watch, each in a cache. */
+/** A watched cache for every kind of object that the controllers read. */
 export interface WatchedObjects {
   readonly ihpas: Reflector<IntelligentHorizontalPodAutoscaler>;
   readonly portraits: Reflector<HorizontalPortrait>;
@@ -21,7 +21,7 @@ export interface WatchedObjects {
   readonly budgets: Reflector<Budget>;
 }
 
-/** Begins to watch them, until the signal is aborted. */
+/** Watches all of them until the signal is aborted. */
 export function watchObjects(
   options: Omit<ReflectorOptions<KubeObject>, "resource" | "transform">,
   signal: AbortSignal,

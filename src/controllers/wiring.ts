@@ -40,14 +40,14 @@ interface WiringOptions extends ControllerOptions {
   readonly watched: WatchedObjects;
 }
 
-/** All controllers, joined: what the tick needs of them. */
+/** All controllers, wired together: what the tick needs of them. */
 export interface Wired
   extends Pick<TickOptions, "metricReader" | "store" | "ihpas" | "reconcileIhpa" | "newcomers" | "measured"> {
-  /** Ends all work and closes what is open. */
+  /** Waits for work in progress, then closes everything. */
   close(): Promise<void>;
 }
 
-/** Makes everything that the leader works with, and joins it. */
+/** Creates everything that the leader works with, and wires it together. */
 export async function wireControllers(options: WiringOptions): Promise<Wired> {
   const { client, identity, leadership, metrics, registry, log, tickMs, watched } = options;
   const now = Date.now;
@@ -97,7 +97,7 @@ export async function wireControllers(options: WiringOptions): Promise<Wired> {
     now,
   });
   const ihpas = new IhpaController({
-    // An IHPA's profile has its name.
+    // A profile has the name of its IHPA.
     constraints: (key) => profiles.constraints(key),
     client,
     applier,
@@ -148,7 +148,7 @@ export async function wireControllers(options: WiringOptions): Promise<Wired> {
   };
 }
 
-/** Where metrics and history come from, and the programs outside that objects may name. */
+/** Opens the metric sources, the history and the external programs. */
 async function openSources(options: WiringOptions, newcomers: Newcomers) {
   const { client, namespace, registry, log, watched } = options;
   const now = Date.now;
@@ -182,7 +182,7 @@ async function openSources(options: WiringOptions, newcomers: Newcomers) {
   return { sources, metricReader, store, programs };
 }
 
-/** Whether this cluster's HPA takes a tolerance of its own: Kubernetes 1.35 and later. */
+/** Whether an HPA of this cluster can set its own tolerance: Kubernetes 1.35 and later. */
 async function hasExactHpa(client: KubeClient): Promise<boolean> {
   const version = await client.call<{ major?: string; minor?: string }>({ path: "/version", resource: "version" });
   return Number(version.major) > 1 || Number.parseInt(version.minor ?? "0", 10) >= 35;

@@ -59,7 +59,7 @@ export interface IhpaControllerOptions {
   };
   /** Whether this cluster's HPA takes a tolerance of its own (Kubernetes 1.35 and later). */
   readonly exactHpa: boolean;
-  /** How often the cluster's HPA looks. */
+  /** Sync period of the cluster's HPA. */
   readonly syncSeconds: number;
   /** Time between two decisions for a workload. */
   readonly tickMs: number;

@@ -2,7 +2,7 @@ import { matches, type Requirement, type Selector } from "../../api/values/label
 import type { KubeObject } from "../../kube/client/resource.ts";
 import type { DisruptionBudget } from "../../pods/not-ready-room.ts";
 
-/** A label selector as objects have it. */
+/** A label selector as objects write it. */
 export interface ObjectSelector {
   readonly matchLabels?: Readonly<Record<string, string>>;
   readonly matchExpressions?: readonly {
@@ -12,13 +12,13 @@ export interface ObjectSelector {
   }[];
 }
 
-/** A PodDisruptionBudget: what is read of it. */
+/** The fields of a PodDisruptionBudget that are read. */
 export interface Budget extends KubeObject {
   readonly spec?: DisruptionBudget["spec"] & { readonly selector?: ObjectSelector | null };
   readonly status?: DisruptionBudget["status"];
 }
 
-/** The budgets that count one of these pods at least. */
+/** The budgets that select at least one of these pods. */
 export function budgetsOf(budgets: readonly Budget[], pods: readonly KubeObject[]): Budget[] {
   const labels = pods.map(({ metadata }) => new Map(Object.entries(metadata.labels ?? {})));
   return budgets.filter(({ spec }) => {

@@ -12,49 +12,49 @@ import type { Pod } from "./workload-pods.ts";
 
 export interface ExternalPodsOptions {
   readonly programs: Pick<ExternalPrograms, "ask" | "fault">;
-  /** Called when a program has answered about a profile's pods, or failed to. */
+  /** Called when a program has answered about a profile's pods, or has failed. */
   readonly onAnswered: (key: string) => void;
   readonly now: () => number;
 }
 
 type Answer = Readonly<Record<string, unknown>>;
 
-/** How something is asked for. */
+/** A question to a program, and how its answer is read. */
 interface ProgramRequest<T> {
   readonly question: Question;
   readonly holdsMs: number;
-  /** What the answer is to hold, for messages. */
+  /** What the answer should contain, for messages. */
   readonly wants: string;
   /** @returns undefined for an answer that can't be read */
   readonly read: (answer: Answer) => T | undefined;
 }
 
-/** A pod that is to be taken into rotation or out of it. */
+/** A pod to put into rotation, or to take out of it. */
 export interface TrafficChange {
   readonly pod: Pod;
   readonly online: boolean;
 }
 
-/** What came of telling a program. */
+/** Result of a request to a traffic controller. */
 export interface TrafficResult {
-  /** Names of pods for which it did so. */
+  /** Names of the pods that it changed. */
   readonly done: ReadonlySet<string>;
   readonly fault?: string;
 }
 
 interface KeptAnswer extends ProgramAnswer<unknown> {
   readonly askedMs: number;
-  /** What was asked for: another spec is asked for at once. */
+  /** Generation of the spec that was asked about: for another one the program is asked at once. */
   readonly generation: number | undefined;
   readonly names: ReadonlySet<string>;
 }
 
-/** New pods are asked about after this. */
+/** New pods are asked about at most this often. */
 const newPodsWaitMs = 2000;
-/** A program that failed is not told again for so long. */
+/** A program that failed is not called again for this long. */
 const failedForMs = 2000;
 
-/** Asks programs outside in which order pods leave and which state they are in, and tells them to take pods into rotation and out of it. */
+/** Asks external programs for the order in which pods leave and for their states, and has them change pods' traffic. */
 export class ExternalPods {
   readonly #options: ExternalPodsOptions;
   readonly #held = new Map<string, KeptAnswer>();
@@ -92,7 +92,7 @@ export class ExternalPods {
     return this.#known(profile, external, pods, { question: "/states", holdsMs: statesHoldMs, wants, read });
   }
 
-  /** What a program last answered. It is asked beside: nobody waits for it but those that are to leave the first time. */
+  /** A program's last answer. A new one is requested in the background; only the first one is waited for. */
   #known<T>(
     profile: ReplicaProfile,
     external: ExternalRef,
@@ -114,7 +114,7 @@ export class ExternalPods {
     this.#held.set(slot, asking);
     void this.#ask(profile, external, pods, way).then((known) => {
       if (this.#held.get(slot) !== asking) return;
-      const { answer } = asking; // an old one is better than none
+      const { answer } = asking; // kept: an old answer is better than none
       this.#held.set(slot, {
         ...asking,
         ...(answer !== undefined && { answer }),
@@ -158,7 +158,7 @@ export class ExternalPods {
     }
   }
 
-  /** Has programs outside do their part; what they have not done is taken out of the plan. */
+  /** Has external programs change pods' traffic; what they have not done is taken out of the plan. */
   async carryOut(
     plan: TransitionPlan,
     pods: ReadonlyMap<string, Pod>,
@@ -173,7 +173,7 @@ export class ExternalPods {
       const ref = online && taker !== undefined && taker !== external?.name ? { name: taker } : external;
       if (ref === undefined) continue;
       unreported.add(name);
-      // One that is starting is told of once it can serve.
+      // A pod that is starting is announced once it can serve.
       if (online && !readPodInState(pod).containersReady) continue;
       const program = programs.get(ref.name) ?? { ref, changes: [] };
       programs.set(ref.name, program);
@@ -198,7 +198,7 @@ export class ExternalPods {
     };
   }
 
-  /** Tells a program to take pods into rotation or out of it. Only what it says it has done has been done. */
+  /** Has a program put pods into rotation or take them out. Only pods that it confirms have changed. */
   async tell(external: ExternalRef, namespace: string, changes: readonly TrafficChange[]): Promise<TrafficResult> {
     const { programs, now } = this.#options;
     if (changes.length === 0) return { done: new Set() };

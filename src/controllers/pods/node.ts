@@ -1,12 +1,12 @@
 import type { KubeObject } from "../../kube/client/resource.ts";
 
-/** A node: what is read of it. */
+/** The fields of a node that are read. */
 export interface Node extends KubeObject {
   readonly spec?: { readonly unschedulable?: boolean };
   readonly status?: { readonly allocatable?: Readonly<Record<string, string>> };
 }
 
-/** A node without what fills it: only its zone, its room and whether it is to be emptied are read. */
+/** Drops what no controller reads of a node: its zone, its room and whether it is cordoned stay. */
 export function slimNode({ metadata: { name, uid, resourceVersion, labels }, spec, status }: Node): Node {
   const { cpu, memory } = status?.allocatable ?? {};
   return {

@@ -1,15 +1,15 @@
 import { isFrozen, type PodInState, readinessDelayMs, readPodInState } from "../../pods/pod-in-state.ts";
 import type { Pod } from "./workload-pods.ts";
 
-/** What is remembered of one pod while it changes; after a restart it is learnt again. */
+/** What is remembered of one pod while it changes; after a restart it is observed again. */
 export interface PodMemory {
   /** Since when it is asked to wake. */
   wakingMs?: number;
-  /** Since when it runs again; until it is Ready, or should long have been. */
+  /** Since when it runs again; cleared once it is Ready, or overdue. */
   wokeMs?: number;
-  /** Since when its old requests are asked for. */
+  /** Since when its former requests have been requested again. */
   growingMs?: number;
-  /** Whether its node has room for them: then the kubelet, which looks about once a second, need not be waited for. */
+  /** Whether its node has room for them: then there is no need to wait for the kubelet, which looks about once a second. */
   hasRoom?: boolean;
   refusedUntilMs?: number;
   /** How long that was: each wait in a row is twice as long as the one before. */
@@ -22,14 +22,14 @@ export interface PodMemory {
 
 /** A pod that refused to be frozen is asked again after this. */
 const refusedForMs = 5 * 60_000;
-/** A pod that was asked to wake and is still frozen gets its gate, which wakes it by another way. */
+/** A pod that is still frozen this long after it was asked to wake gets its gate, which wakes it by another way. */
 const wakeOverdueMs = 10_000;
 
-/** Remembers pods that change, by uid, and reads pods in the light of that. */
+/** The memory of pods that change, by uid; pods are read together with it. */
 export class PodMemories {
   readonly #memories = new Map<string, PodMemory>();
 
-  /** What is remembered of a pod, to be written to. */
+  /** The memory of a pod, for reading and writing. */
   of({ metadata }: Pod): PodMemory {
     const known = this.#memories.get(metadata.uid!);
     if (known) return known;
@@ -38,7 +38,7 @@ export class PodMemories {
     return memory;
   }
 
-  /** Nothing is remembered of a pod that is gone. */
+  /** The pod is gone. */
   forget({ metadata }: Pod): void {
     if (metadata.uid !== undefined) this.#memories.delete(metadata.uid);
   }

@@ -1,14 +1,14 @@
 import { type PodObject, type PodRecord, podGone, podSeen } from "../../collect/pods/pod-windows.ts";
 import type { Pod } from "./workload-pods.ts";
 
-/** A pod that is gone is remembered this long: its windows tell which newly read samples are load. */
+/** Records of pods that are gone are kept this long: their serving times say which newly read samples are load. */
 const goneKeptMs = 24 * 3_600_000;
 
-/** What is remembered of a workload's pods between ticks: when each of them served, and how long it took to start. */
+/** Records of a workload's pods, kept between ticks: when each of them served, and how long it took to start. */
 export class PodRecords {
   #records = new Map<string, PodRecord>();
   #selector = "";
-  /** Start-up times that no decision has taken yet. */
+  /** Start-up times that no decision has used yet. */
   #starts: number[] = [];
   /** Pods whose start-up time has been reported. */
   readonly #reported = new Set<string>();
@@ -17,19 +17,19 @@ export class PodRecords {
     return [...this.#records.values()];
   }
 
-  /** The scale's selector, by which the pods were found last. */
+  /** The scale's selector that found the pods last. */
   get selector(): string {
     return this.#selector;
   }
 
-  /** Seconds from created to Ready of pods that became ready since this was asked last. */
+  /** Seconds from creation to Ready of the pods that became ready since the last call. */
   takeStarts(): number[] {
     const starts = this.#starts;
     this.#starts = [];
     return starts;
   }
 
-  /** Takes in what others remember of the pods: the store that outlived us, or kube-state-metrics. Our own records come first. */
+  /** Adds records of the pods from elsewhere: the store, or kube-state-metrics. Our own records take precedence. */
   recall(records: readonly PodRecord[], nowMs: number): void {
     for (const record of records.toSorted((a, b) => a.createdMs - b.createdMs)) {
       this.#reportStart(record);
@@ -40,9 +40,9 @@ export class PodRecords {
   }
 
   /**
-   * Takes in the pods as they are.
+   * Observes the pods as they are now.
    *
-   * @param selector the scale's, which found them
+   * @param selector the scale's selector that found them
    * @returns the records that are new or changed, to be stored
    */
   observe(pods: readonly Pod[], selector: string, nowMs: number): PodRecord[] {
@@ -78,7 +78,7 @@ export class PodRecords {
   }
 }
 
-/** Our own record, with what another one knows from before our first look. */
+/** Our own record, extended by what another one knows from before we first saw the pod. */
 function extended(own: PodRecord, other: PodRecord): PodRecord {
   const beginsMs = own.ready[0]?.fromMs ?? Number.POSITIVE_INFINITY;
   const before = other.ready

@@ -16,7 +16,7 @@ import type { PodMemories } from "./pod-memory.ts";
 import { inParallel, type PodWriter, writesAtOnce } from "./pod-writer.ts";
 import type { Pod } from "./workload-pods.ts";
 
-/** A kubelet that does not answer is waited for so long: pods serve first, and are booked afterwards. */
+/** Longest wait for a kubelet to grant a resize: serving matters more than exact requests. */
 const longestGrantMs = 3000;
 /** A pod whose node had no room for its requests is asked again after this: room often comes within seconds, as others are frozen. */
 const firstWaitForRoomMs = 5000;
@@ -34,7 +34,7 @@ export class PodResizer {
     this.#log = log;
   }
 
-  /** Whether a frozen pod has its requests back, or need not wait for them; asks for them where nobody has. */
+  /** Whether a frozen pod has its requests back, or need not wait for them; requests them where that was not done. */
   async mayWake(pod: Pod, rooms: NodeRooms, nowMs: number): Promise<boolean> {
     const before = requestsBefore(pod);
     if (before === undefined) return true;
@@ -44,7 +44,7 @@ export class PodResizer {
     if (!isEmpty(changes)) {
       memory.growingMs = nowMs;
       memory.hasRoom = rooms.take(pod, before);
-      // What can't be asked for is not waited for, nor what is sure to be given.
+      // No need to wait where a resize is impossible, or sure to be granted.
       return !(await this.#resize(pod, changes)) || memory.hasRoom;
     }
     const state = resizeState(pod, before);
@@ -58,7 +58,7 @@ export class PodResizer {
         return memory.hasRoom === true || nowMs - memory.growingMs > longestGrantMs;
       case "Deferred":
       case "Infeasible":
-        // While it is deferred the scheduler books what was asked for, and other pods could not use the room.
+        // While a resize is deferred the scheduler reserves the larger requests, and other pods could not use the room.
         memory.waitForRoomMs = Math.min(longestWaitForRoomMs, 2 * (memory.waitForRoomMs ?? firstWaitForRoomMs / 2));
         memory.refusedUntilMs = nowMs + memory.waitForRoomMs;
         memory.growingMs = undefined;
@@ -98,12 +98,12 @@ export class PodResizer {
     const before = known ?? presentRequests(pod);
     const changes = requestChanges(pod, loweredRequests(pod, modeInUse(pod), before));
     if (isEmpty(changes)) return;
-    // Written down first: lowered without this, nobody would know what to ask for again.
+    // Recorded before they are lowered: otherwise nobody would know what to restore.
     if (known === undefined) await this.#writer.mark(pod, { requests: before });
     await this.#resize(pod, changes);
   }
 
-  /** @returns whether the API server took it; a pod that can't be resized is not tried again */
+  /** @returns whether the API server accepted it; a pod that can't be resized is not tried again */
   async #resize(pod: Pod, changes: PodRequests): Promise<boolean> {
     const memory = this.#memories.of(pod);
     if (memory.isFixed) return false;
@@ -119,7 +119,7 @@ export class PodResizer {
   }
 }
 
-/** How a frozen pod's memory was given back, as its condition says. */
+/** The mode in which a pod is frozen, as its condition says. */
 function modeInUse(pod: Pod): StandbyMode {
   const { standby } = readPodInState(pod);
   return standbyModes.find((mode) => mode === standby?.reason) ?? "FreezeOnly";

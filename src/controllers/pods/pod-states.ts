@@ -33,7 +33,7 @@ export interface PodStatesOptions {
   readonly now: () => number;
 }
 
-/** What came of reconciling a workload's pods. */
+/** Result of reconciling a workload's pods. */
 export interface PodStatesOutcome {
   readonly plan: TransitionPlan;
   /** Pods that can't wake: their node has no room for their requests. */
@@ -46,13 +46,13 @@ export interface PodStatesOutcome {
   readonly recheckAfterMs?: number;
 }
 
-/** Whether a pod has anything to do with pod states. */
+/** Whether a pod takes part in pod states. */
 export function hasPodState({ metadata, spec }: Pod): boolean {
   const isGated = spec?.readinessGates?.some(({ conditionType }) => conditionType === onlineGate);
   return isGated === true || metadata.labels?.[podStateLabel] !== undefined;
 }
 
-/** A workload whose pods are to be brought into the states that a profile wants. */
+/** A workload whose pods should get the states that a profile wants. */
 export interface ReconcilePodsRequest {
   readonly profile: ReplicaProfile;
   readonly target: ScaleTarget;
@@ -64,7 +64,7 @@ export interface ReconcilePodsRequest {
 }
 
 /**
- * Brings pods into the states that a profile wants: labels, gates, deletion costs and requests. Level-based: each call reads what is
+ * Gives pods the states that a profile wants: labels, gates, deletion costs and requests. Level-based: each call reads what is
  * there, does what comes next, and may be repeated at any moment.
  */
 export class PodStates {
@@ -79,12 +79,12 @@ export class PodStates {
     this.#resizer = new PodResizer({ writer: this.#writer, memories: this.#memories, log: options.log });
   }
 
-  /** Nothing is remembered of a pod that is gone. */
+  /** The pod is gone. */
   forget(pod: Pod): void {
     this.#memories.forget(pod);
   }
 
-  /** @returns undefined where no pod has anything to do with pod states */
+  /** @returns undefined where no pod takes part in pod states */
   async reconcilePods(request: ReconcilePodsRequest): Promise<PodStatesOutcome | undefined> {
     const { profile, target, scale, isKept } = request;
     const { client, caches, externals, now } = this.#options;
@@ -130,7 +130,7 @@ export class PodStates {
     const stuck = inState.filter(({ wakeRefused }) => wakeRefused).map(({ name }) => name);
     const isReturning = inState.some((pod) => pod.isBack || (isFrozen(pod) && pod.state === "Online"));
     const isMoving = isReturning || plan.transitions.length > 0;
-    // The end of a rollout shows on its object alone, which nobody watches.
+    // The end of a rollout shows only on the workload object, which is not watched.
     const isWaiting = plan.held?.reason === "RolloutUnderWay" || fault !== undefined;
     const recheckAfterMs = isMoving || isWaiting || stuck.length > 0 ? 1000 : askAgainMs(order, states);
     const hasExternals = [podSorter, podStates, podTrafficController].some(({ external }) => external !== undefined);
@@ -148,7 +148,7 @@ export class PodStates {
     };
   }
 
-  /** A pod with a gate that no profile speaks for serves, with all that it asked for: nobody else would ever set its gate. */
+  /** Puts a pod that no profile controls into service, with all its requests: nobody else would ever set its gate. */
   async release(pod: Pod): Promise<void> {
     const nowMs = this.#options.now();
     const inState = this.#read(pod, nowMs);
@@ -190,7 +190,7 @@ export class PodStates {
     return { type, nodesToEmpty: cordoned.map(({ metadata }) => metadata.name).toSorted() };
   }
 
-  /** Pods come back first, then the others change; each pod's label with its gate, so that a stop between leaves no contradiction. */
+  /** Pods that come back change first; each pod's label is written with its gate, so that a stop in between leaves no contradiction. */
   async #carryOut(
     plan: TransitionPlan,
     pods: ReadonlyMap<string, Pod>,

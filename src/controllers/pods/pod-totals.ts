@@ -3,7 +3,7 @@ import type { ManySource } from "../../collect/pods/pod-series.ts";
 import { type PodRecord, totalSamples, type Window } from "../../collect/pods/pod-windows.ts";
 import type { Samples } from "../../collect/samples.ts";
 
-/** A source that gives the workload's total for a query of one series a pod. */
+/** A source that returns the workload's total for a query that gives one series per pod. */
 export function totalling(
   client: ManySource & { readonly name: string },
   pods: readonly PodRecord[],
@@ -26,8 +26,8 @@ export function totalling(
 }
 
 /**
- * When the pods of one name served. Where nobody knows, a pod served while it had samples: else a history without
- * kube-state-metrics would begin with our own first look.
+ * When the pods of one name served. Where no record says so, a pod served while it had samples: otherwise a history without
+ * kube-state-metrics would begin when the controller first saw the pods.
  *
  * @param records of pods of one name, which follow each other as those of a StatefulSet do
  * @param samples of that name, at least one
@@ -40,7 +40,7 @@ export function servedWindows(records: readonly PodRecord[], { timesMs }: Sample
   if (timesMs[0] < knownMs)
     windows.push({ fromMs: timesMs[0] - lookbackMs, toMs: Math.min(timesMs[timesMs.length - 1], knownMs) });
   for (const { createdMs, startupSeconds, ready } of inOrder) {
-    // Without its start-up seen, the pod may have served before what we know of.
+    // Without a record of its start, the pod may have served earlier than the record says.
     if (startupSeconds === undefined && ready.length > 0) windows.push({ fromMs: createdMs, toMs: ready[0].fromMs });
     windows.push(...ready);
   }

@@ -16,17 +16,17 @@ import { type PodRequests, resizePatch } from "../../pods/requests.ts";
 import type { StandbyMode } from "../../pods/sidecar-protocol.ts";
 import type { Pod } from "./workload-pods.ts";
 
-/** What a pod is to bear; what is left out stays as it is, `undefined` takes it away. */
+/** Labels and annotations to write on a pod: what is left out stays, `undefined` removes it. */
 export interface PodMarks {
   readonly state?: PodInState["state"];
   readonly deletionCost?: number | undefined;
   readonly standbyMode?: StandbyMode | undefined;
   readonly requests?: PodRequests | undefined;
-  /** The program outside that took it out of rotation. */
+  /** The external program that took it out of rotation. */
   readonly trafficController?: string | undefined;
 }
 
-/** Writes pods. Each write names the pod's uid, so that none falls on a successor of the same name. */
+/** Writes pods. Each write names the pod's uid, so that it cannot change a successor of the same name. */
 export class PodWriter {
   readonly #client: KubeClient;
   readonly #fence: Fence;
@@ -38,7 +38,7 @@ export class PodWriter {
     this.#now = now;
   }
 
-  /** Takes a pod into rotation, or out of it. */
+  /** Puts a pod into rotation, or takes it out. */
   async setGate(pod: Pod, online: boolean, message: string): Promise<void> {
     const { name, namespace, uid } = pod.metadata;
     const body = { metadata: { name, namespace, uid }, ...this.#gate(online, message) };
@@ -47,14 +47,14 @@ export class PodWriter {
   }
 
   /**
-   * Marks a pod and takes it into rotation or out of it, in one write: half the load of a hundred pods that come back, and nobody sees
-   * one without the other.
+   * Marks a pod and puts it into rotation or takes it out, in one write: that halves the requests when a hundred pods come back, and
+   * nobody sees one without the other.
    */
   async markAndSetGate(pod: Pod, marks: PodMarks, online: boolean, message: string): Promise<void> {
     const { name, namespace, uid } = pod.metadata;
     const metadata = { name, namespace, uid, ...metadataOf(marks) };
     const written = await this.#patch(pod, "Strategic", { metadata, ...this.#gate(online, message) }, "status");
-    // The status subresource takes labels and annotations as well; one that does not leaves them out.
+    // The status subresource accepts labels and annotations too; where it does not, they are written separately.
     const label = written?.metadata.labels?.[podStateLabel] ?? "Online";
     if (written && marks.state !== undefined && label !== marks.state) await this.mark(pod, marks);
   }
@@ -75,9 +75,9 @@ export class PodWriter {
   }
 
   /**
-   * Asks for other requests in place.
+   * Changes a pod's requests in place.
    *
-   * @returns undefined when it was taken, else why it never will be: by this node, this version or these rights
+   * @returns undefined when it was accepted, else why it never will be: the node, the version or missing rights
    */
   async resize(pod: Pod, requests: PodRequests): Promise<string | undefined> {
     const { uid } = pod.metadata;
@@ -99,10 +99,10 @@ export class PodWriter {
   ): Promise<KubeObject | undefined> {
     this.#fence.check();
     try {
-      // Not slowed down with other work: pods wait for this, or users do.
+      // Exempt from the rate limit: pods wait for this, or users do.
       return await this.#client.patch(resources.pods, keyOf(pod), type, body, { subresource, exempt: true });
     } catch (error) {
-      // Gone, or another pod by that name: the watch tells.
+      // The pod is gone, or another one has its name: the watch will report it.
       if (!isKubeError(error, "NotFound", "Conflict")) throw error;
       return undefined;
     }
@@ -122,10 +122,10 @@ function metadataOf(marks: PodMarks): object {
   return { annotations, ...(labels && { labels }) };
 }
 
-/** So many pods are written to at a time. */
+/** Pods that are written at the same time. */
 export const writesAtOnce = 24;
 
-/** Carries out at most so many at a time; all are tried, then the first failure is thrown. */
+/** Runs at most `most` actions at a time; all are tried, then the first failure is thrown. */
 export async function inParallel<T>(items: readonly T[], most: number, act: (item: T) => Promise<void>): Promise<void> {
   const failures: unknown[] = [];
   let next = 0;

@@ -7,7 +7,7 @@ export interface ProgramAnswer<T> {
   readonly isAsking: boolean;
 }
 
-/** An answer holds so long, or less where there are new pods. */
+/** An answer is used for this long, or less where there are new pods. */
 export const orderHoldsMs = 30_000;
 export const statesHoldMs = 10_000;
 /** After a failure the program is asked again after this. */
@@ -22,7 +22,7 @@ export function askAgainMs(
   return states && statesHoldMs;
 }
 
-/** What external programs failed to do, each with what holds in the meantime. */
+/** What external programs failed to do, each with what is done in the meantime. */
 export function externalFaults(programs: {
   readonly order: ProgramAnswer<unknown> | undefined;
   readonly states: ProgramAnswer<unknown> | undefined;

@@ -5,7 +5,7 @@ import type { ScaleTarget } from "../../kube/client/scale.ts";
 import type { RolloutStrategy } from "../../pods/not-ready-room.ts";
 import type { WorkloadKind } from "../../pods/pod-order.ts";
 
-/** What of a workload decides how its pods may change state. */
+/** The facts about a workload that decide how its pods may change state. */
 export interface WorkloadFacts {
   readonly kind: WorkloadKind;
   /** Whether its pods are being replaced by those of another spec. */
@@ -13,7 +13,7 @@ export interface WorkloadFacts {
   readonly strategy?: RolloutStrategy;
 }
 
-/** A workload object: what is read of it. */
+/** The fields of a workload object that are read. */
 export interface WorkloadObject extends KubeObject {
   readonly spec?: {
     readonly replicas?: number;
@@ -30,12 +30,12 @@ export interface WorkloadObject extends KubeObject {
   };
 }
 
-/** Labels by which controllers tell pods of one spec from those of another. */
+/** Labels by which workload controllers mark the revision of a pod. */
 const revisionLabels = ["pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash"];
 
 /**
- * Reads how a workload treats its pods. Kinds that are not Kubernetes' own are told by their pods alone: several revisions at
- * once are a rollout.
+ * Reads how a workload treats its pods. For kinds that are not built in, only the pods are looked at: several revisions at once mean
+ * a rollout.
  *
  * @param pods those that are not being deleted
  */
@@ -61,7 +61,7 @@ function builtIn({ apiVersion, kind }: ScaleTarget): Resource | undefined {
   ];
 }
 
-/** What an object of Kubernetes' own kinds says. */
+/** The facts that an object of a built-in kind states. */
 export function factsOf(kind: string, object: WorkloadObject, pods: readonly KubeObject[]): WorkloadFacts {
   const { metadata, spec = {}, status = {} } = object;
   const isObserved = (status.observedGeneration ?? 0) >= (metadata.generation ?? 0);
@@ -77,7 +77,7 @@ export function factsOf(kind: string, object: WorkloadObject, pods: readonly Kub
   const replicas = spec.replicas ?? 1;
   const isComplete = progressing?.reason === "NewReplicaSetAvailable";
   const isUpdated = (status.updatedReplicas ?? 0) === (status.replicas ?? 0);
-  // Scaling alone makes replicas and spec differ for a moment: no pod of another spec is there then.
+  // Scaling alone also makes replicas and spec differ for a moment, but then all pods have one revision.
   const isSettled = (status.replicas ?? 0) === replicas || !hasSeveralRevisions(pods);
   return {
     kind: "ReplicaSet",

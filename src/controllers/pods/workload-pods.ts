@@ -13,7 +13,7 @@ type Container<Seen extends { readonly spec?: { readonly containers?: readonly u
   Spec<Seen>["containers"]
 >[number];
 
-/** What the controllers keep of a pod. */
+/** The fields of a pod that the controllers keep. */
 export interface Pod extends KubeObject {
   readonly spec?: Omit<Spec<ResizablePod> & Spec<PlacedPod> & Spec<PodObjectInState>, "containers"> & {
     readonly containers?: readonly (Container<ResizablePod> & Container<PlacedPod> & Container<PodObjectInState>)[];
@@ -26,7 +26,7 @@ export interface Pod extends KubeObject {
       readonly type: string;
       readonly status: string;
       readonly reason?: string;
-      /** Of our own condition alone. */
+      /** Kept of our own condition only. */
       readonly message?: string;
       readonly lastTransitionTime?: string | null;
     }[];
@@ -39,7 +39,7 @@ export interface Pod extends KubeObject {
   };
 }
 
-/** Drops what no controller reads: most of a pod's bytes. */
+/** Drops what no controller reads, which is most of a pod. */
 export function slimPod({ metadata, spec, status }: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = metadata;
   const annotations = Object.fromEntries(
@@ -47,7 +47,7 @@ export function slimPod({ metadata, spec, status }: Pod): Pod {
       ([key]) => key === deletionCostAnnotation || key.startsWith(`${prefix}/`),
     ),
   );
-  // A Deployment owns the ReplicaSet that owns the pod: revisions are told by labels, so owners are left out.
+  // Owners are dropped: revisions are known by labels, and a pod's owner is a ReplicaSet, not the Deployment.
   return {
     metadata: { name, namespace, uid, resourceVersion, labels, annotations, creationTimestamp, deletionTimestamp },
     spec: {
@@ -92,17 +92,17 @@ export function slimPod({ metadata, spec, status }: Pod): Pod {
   };
 }
 
-/** Pods by what they do. */
+/** Number of pods by state. */
 export interface PodCounts {
   readonly online: number;
   readonly cutoff: number;
   readonly standby: number;
   readonly starting: number;
-  /** Of those on standby: not frozen yet, as their sidecars tell. */
+  /** Of those on standby: not frozen yet, as their sidecars report. */
   readonly freezing: number;
 }
 
-/** Counts a workload's pods; those that are being deleted or have ended count nowhere. */
+/** Counts a workload's pods, without those that are being deleted or have ended. */
 export function countPods(pods: readonly Pod[]): PodCounts {
   const counts = { online: 0, cutoff: 0, standby: 0, starting: 0, freezing: 0 };
   for (const pod of pods) {
@@ -116,8 +116,8 @@ export function countPods(pods: readonly Pod[]): PodCounts {
 }
 
 /**
- * The pods that a scale's selector means.
- * @param selector as the scale subresource gives it; "" selects none, as a workload without a selector tells nothing
+ * The pods that a scale's selector selects.
+ * @param selector as the scale subresource returns it; "" selects none
  */
 export function selectPods(pods: readonly Pod[], selector: string): Pod[] {
   if (selector === "") return [];

@@ -34,29 +34,29 @@ export interface ReplicaProfileControllerOptions {
   readonly now: () => number;
 }
 
-/** Status that says nothing new is written at most this often. */
+/** Unchanged status is written at most this often. */
 const renewMs = 30_000;
-/** More pods at once are told of on the profile alone. */
+/** When more pods than this change at once, only the profile gets Events. */
 const mostReportedPods = 10;
-/** An HPA that follows a lower number does so within a few syncs. */
+/** An HPA follows a lower desired count within a few syncs; after this another scaler keeps the replicas up. */
 const keptMs = 180_000;
 
-/** Brings pods into the states that profiles want, reports which there are, and sets replicas where no HPA does. */
+/** Gives pods the states that profiles want, reports how many are in each, and sets replicas where no HPA does. */
 export class ReplicaProfileController {
   readonly #options: ReplicaProfileControllerOptions;
   readonly #writtenMs = new Map<string, number>();
-  /** Since when replicas have been above the wish. */
+  /** Since when replicas have been above the profile's sum. */
   readonly #aboveSinceMs = new Map<string, number>();
-  /** What was last seen of what steps depend on. */
+  /** What steps towards a decision depend on, as last observed. */
   readonly #constraints = new Map<string, ScalingConstraints>();
-  /** Selectors of the profiles' targets; null where the target is not there or selects nothing. */
+  /** Selectors of the profiles' targets; null where the target does not exist or selects nothing. */
   readonly #selectors = new Map<string, Selector | null>();
 
   constructor(options: ReplicaProfileControllerOptions) {
     this.#options = options;
   }
 
-  /** Brings one profile about. A throw means again, with backoff. */
+  /** Reconciles one profile. A throw means again, with backoff. */
   async reconcile(key: string): Promise<Next> {
     const { caches, scales, fence } = this.#options;
     const profile = caches.profiles.get(parseKey(key));
@@ -94,7 +94,7 @@ export class ReplicaProfileController {
     const replicas = outcome ? outcome.plan.replicas : replicasWanted(profile.spec, scale.replicas);
     if (replicas !== scale.replicas && !this.#hpaActs(profile)) {
       fence.check();
-      // Conditional on what was seen: whoever changed it meanwhile is asked again first.
+      // On condition that nobody has changed it since it was read.
       scale = await scales.write(target, replicas, { resourceVersion: scale.resourceVersion });
     }
     if (outcome) {
@@ -106,18 +106,18 @@ export class ReplicaProfileController {
     return { recheckAfterMs: Math.min(renewMs, outcome?.recheckAfterMs ?? renewMs) };
   }
 
-  /** What steps towards a decision depend on, as last seen; undefined before the first look. */
+  /** What steps towards a decision depend on, as last observed; undefined before the first reconcile. */
   constraints(key: string): ScalingConstraints | undefined {
     return this.#constraints.get(key);
   }
 
-  /** Whether a program outside may have to be told of a pod, whatever the pod says. */
+  /** Whether an external program may control the traffic of a pod, whatever the pod itself says. */
   isReported({ metadata }: Pod): boolean {
     const profiles = this.#options.caches.profiles.list(metadata.namespace ?? "");
     return profiles.some(({ spec }) => spec.behavior.podTrafficController.type === "External");
   }
 
-  /** Key of the profile that speaks for a pod; `Unknown` while some profile's target has not been read. */
+  /** Key of the profile that controls a pod; `Unknown` while some profile's target has not been read. */
   profileOf(pod: Pod): string | undefined {
     const { namespace = "", labels = {} } = pod.metadata;
     const found = new Map(Object.entries(labels));
@@ -131,7 +131,7 @@ export class ReplicaProfileController {
     return isKnown ? undefined : "Unknown";
   }
 
-  /** One Event for all pods that go the same way. */
+  /** One Event for all pods with the same transition. */
   #tell(profile: ReplicaProfile, changes: readonly Transition[]): void {
     const ways = Map.groupBy(changes, ({ from, to, reason }) => `${from} → ${to} (${reason})`);
     for (const [way, each] of ways) {
@@ -147,7 +147,7 @@ export class ReplicaProfileController {
     }
   }
 
-  /** An Event for each of a few pods, as who looks at a pod that is not Ready looks there. */
+  /** An Event on each of a few pods, for users who look at a pod that is not Ready. */
   #tellOfPods(profile: ReplicaProfile, changes: readonly Transition[], pods: readonly Pod[]): void {
     if (changes.length > mostReportedPods) return;
     for (const { pod: name, from, to, reason } of changes) {
@@ -165,7 +165,7 @@ export class ReplicaProfileController {
     }
   }
 
-  /** Whether somebody else, such as another metric of the user's HPA, has kept the replicas above the wish for long. */
+  /** Whether another scaler, such as another metric of the user's HPA, has long kept the replicas above the profile's sum. */
   #isKept(key: string, spec: ReplicaProfile["spec"], replicas: number): boolean {
     if (replicas <= spec.onlineReplicas + spec.cutoffReplicas + spec.standbyReplicas) {
       this.#aboveSinceMs.delete(key);
@@ -177,7 +177,7 @@ export class ReplicaProfileController {
     return nowMs - sinceMs > keptMs;
   }
 
-  /** Whether an HPA sets the replicas, or is about to: unless the IHPA says that none does. */
+  /** Whether an HPA sets the replicas, or will: always, unless the IHPA says that there is none. */
   #hpaActs({ metadata: { namespace = "", labels }, spec: { scaleTargetRef } }: ReplicaProfile): boolean {
     const { ihpas, hpas } = this.#options.caches;
     const { kind, name } = scaleTargetRef;
@@ -185,7 +185,7 @@ export class ReplicaProfileController {
       spec.scaleTargetRef.kind === kind && spec.scaleTargetRef.name === name;
     if (hpas.list(namespace).some(isTarget)) return true;
     const owner = labels?.[ihpaLabel];
-    // A profile that somebody wrote by hand acts by itself; one whose IHPA is gone no more.
+    // A profile written by hand acts by itself; one whose IHPA is gone does not act any more.
     return owner !== undefined && ihpas.get({ namespace, name: owner })?.spec.hpa !== "None";
   }
 
@@ -227,7 +227,7 @@ export class ReplicaProfileController {
   }
 }
 
-/** The replicas that a profile asks for where no pod has states: what it allows to be changed. */
+/** The replicas that a profile wants where no pod has states, as far as it allows a change. */
 export function replicasWanted(
   { paused, allowedScalingDirection, ...wanted }: ReplicaProfile["spec"],
   present: number,
@@ -237,7 +237,7 @@ export function replicasWanted(
   return paused || !isAllowed ? present : total;
 }
 
-/** Of a profile that brings nothing about. */
+/** Conditions of a profile that does not act. */
 function claimsOfNone(reason: "TargetNotFound" | "TargetOwnedByAnother", message: string): Claim[] {
   return (["Applied", "Ensured"] as const).map((type) => ({ type, status: "False", reason, message }));
 }

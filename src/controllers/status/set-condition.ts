@@ -1,6 +1,6 @@
 import type { Condition } from "../../api/conditions.ts";
 
-/** What a controller has to say of one condition; the times are ours to keep. */
+/** A condition as a controller states it, without its times. */
 export interface Claim {
   readonly type: string;
   readonly status: "True" | "False" | "Unknown";
@@ -9,8 +9,8 @@ export interface Claim {
 }
 
 /**
- * The conditions after the claims: `lastTransitionTime` moves only when the status does. Conditions that nobody claims
- * any more are dropped; the order is that of the claims, so that an unchanged status is byte for byte the same.
+ * The claims as conditions: `lastTransitionTime` changes only with the status. Conditions without a claim are dropped; the order is that
+ * of the claims, so that an unchanged status is byte for byte the same.
  *
  * @param now RFC 3339, whole seconds
  */

@@ -1,13 +1,13 @@
 import { formatKey, type KubeObject, keyOf } from "../../kube/client/resource.ts";
 
 /**
- * The status that was last written of each object. A cache hears of it a moment later, and what was said already would be said
- * again. The status is ours alone: whoever else writes it is overruled by the next write.
+ * The status last written of each object. The cache sees a write only later; until then, what was just reported would be reported
+ * again. No other writer counts: the next write overrules it.
  */
 export class StatusOverlay<S> {
   readonly #last = new Map<string, { readonly uid: string | undefined; readonly status: S }>();
 
-  /** The object's status as it is known to be. */
+  /** The object's present status: the one last written, else the cached one. */
   of(object: KubeObject & { readonly status?: S }): S | undefined {
     const last = this.#last.get(formatKey(keyOf(object)));
     return last !== undefined && last.uid === object.metadata.uid ? last.status : object.status;
