@@ -1,15 +1,19 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { badManifests, badRequests, otherFaults } from "./bad-input-page.ts";
 import { importTablePage } from "./import-table.ts";
 
 /** Pages of which sections are generated, each between `<!-- generated: NAME -->` and `<!-- end -->`. */
-export const pagesWithSections: readonly string[] = ["docs/architecture.md"];
+export const pagesWithSections: readonly string[] = ["docs/architecture.md", "docs/faults-and-bad-input.md"];
 
 const clone = join(import.meta.dirname, "..");
 
 /** What a section holds, by the first word of its name; the rest of the name is its argument. */
 const sections: Readonly<Record<string, (argument: string) => string>> = {
   "import-table": importTablePage,
+  "bad-requests": badRequests,
+  "bad-manifests": badManifests,
+  "other-faults": otherFaults,
   /** A whole file of code. */
   file: (path) => `\`\`\`ts\n// ${path}\n${readFileSync(join(clone, path), "utf8").trimEnd()}\n\`\`\``,
 };

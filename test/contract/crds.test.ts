@@ -61,14 +61,14 @@ describeCluster("a real API server and our CRDs", () => {
     expect(await create(object)).toMatchObject({ status: 201 });
   });
 
-  test("52 prunes an unknown field, with a warning that names it", async () => {
+  test("52: prunes an unknown field, with a warning that names it", async () => {
     const { status, body, warnings } = await create(ihpa({ maxreplicas: 3 }), "?dryRun=All&fieldValidation=Warn");
     expect(status).toBe(201);
     expect(body.spec).not.toHaveProperty("maxreplicas");
     expect(warnings).toEqual([expect.stringContaining("spec.maxreplicas")]);
   });
 
-  test("53 gives back what was written, nothing lost and nothing added", async () => {
+  test("53: gives back what was written, nothing lost and nothing added", async () => {
     for (const [index, { object }] of goodCases.entries()) {
       const name = `round-trip-${index}`;
       await create({ ...object, metadata: { ...object.metadata, name } }, "");
@@ -81,7 +81,7 @@ describeCluster("a real API server and our CRDs", () => {
     }
   });
 
-  test("54 a user's write to the main resource leaves the status alone", async () => {
+  test("54: a user's write to the main resource leaves the status alone", async () => {
     const path = objectPath("IntelligentHorizontalPodAutoscaler", "forged", "default");
     const status = { desiredReplicas: 500 };
     const made = await create({ ...ihpa({}, { name: "forged" }), status } as Plain, "");

@@ -4,14 +4,14 @@ import { type BadCase, crons, gray, ihpa, nine, portrait, predictive, profile, s
 /** Everything else that must be refused. */
 export const badCases: readonly BadCase[] = [
   {
-    name: "35 min > max",
+    name: "35: min > max",
     by: "Rule",
     object: ihpa({ minReplicas: 300 }),
     field: "spec",
     says: "minReplicas is above maxReplicas; lower minReplicas or raise maxReplicas",
   },
   {
-    name: "40 a cron that never comes",
+    name: "40: a cron that never comes",
     by: "Validate",
     object: crons({ ...nine, start: "0 0 30 2 *" }),
     field: "spec.portraitProviders[0].cron.crons[0].start",
@@ -46,7 +46,7 @@ export const badCases: readonly BadCase[] = [
     says: "never opens",
   },
   {
-    name: "41 an unknown zone of a window",
+    name: "41: an unknown zone of a window",
     by: "Validate",
     object: crons({ ...nine, timeZone: "Mars/Olympus" }),
     field: "spec.portraitProviders[0].cron.crons[0].timeZone",
@@ -74,35 +74,35 @@ export const badCases: readonly BadCase[] = [
     says: "there is no day",
   },
   {
-    name: "43 a step of 0",
+    name: "43: a step of 0",
     by: "Rule",
     object: source({ step: "0s" }),
     field: "spec.step",
     says: "give a duration from 5s to 1h",
   },
   {
-    name: "43 an interval of 0",
+    name: "43: an interval of 0",
     by: "Structure",
     object: ihpa({ behavior: { scaleDown: { grayStrategy: { ...gray, changeIntervalSeconds: 0 } } } }),
     field: "spec.behavior.scaleDown.grayStrategy.changeIntervalSeconds",
     says: "0 is too small; give 1 or more",
   },
   {
-    name: "44 an HPA as target",
+    name: "44: an HPA as target",
     by: "Rule",
     object: ihpa({ scaleTargetRef: { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", name: "web" } }),
     field: "spec.scaleTargetRef",
     says: "scaleTargetRef names an autoscaler",
   },
   {
-    name: "44 itself as target",
+    name: "44: itself as target",
     by: "Rule",
     object: ihpa({ scaleTargetRef: { apiVersion, kind: "IntelligentHorizontalPodAutoscaler", name: "case" } }),
     field: "spec.scaleTargetRef",
     says: "scaleTargetRef names an autoscaler",
   },
   {
-    name: "50 a reserved key",
+    name: "50: a reserved key",
     by: "Rule",
     object: profile({
       behavior: { podSorter: { type: "External", external: { name: "mine", config: { constructor: "x" } } } },
@@ -111,7 +111,7 @@ export const badCases: readonly BadCase[] = [
     says: "reserved; choose another key",
   },
   {
-    name: "51 right-to-left text in a window's name",
+    name: "51: right-to-left text in a window's name",
     by: "Structure",
     object: crons({ ...nine, name: "\u202eabc" }),
     field: "spec.portraitProviders[0].cron.crons[0].name",

@@ -94,7 +94,7 @@ describe("a history", () => {
     expect(series.values[1440 + 60]).toBe(7);
   });
 
-  test("17 an outage is filled in afterwards, and what was known stays meanwhile", async () => {
+  test("F17: an outage is filled in afterwards, and what was known stays meanwhile", async () => {
     const store = new FakeStore();
     const { clock, histories } = atClock(begin + 20 * day);
     await histories.refresh(request(store));

@@ -74,7 +74,7 @@ describe("live values", () => {
     expect(two?.kind === "Failed" && two.error.message).toMatch(/\{pod="a"\} and \{pod="b"\}/);
   });
 
-  test("16 a source that is down fails every key after one request", async () => {
+  test("F16: a source that is down fails every key after one request", async () => {
     const store = new FakeStore();
     store.fails = () => new CollectError("Unreachable", "down");
     const values = await new LiveValues().read(store, [...many(250), { key: "x", query: "1, 2" }]);
@@ -155,7 +155,7 @@ describe("a query in a batch", () => {
   });
 });
 
-describe("18 zeros right after an outage are not believed", () => {
+describe("F18: zeros right after an outage are not believed", () => {
   const value = (number: number) => ({ kind: "Value", value: number, timeMs: 0 }) as const;
   const missing = { kind: "Missing" } as const;
 

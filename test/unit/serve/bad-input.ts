@@ -45,7 +45,7 @@ function asMaster(change: (path: string, query: string) => Partial<Dial>): (worl
 
 const groups = (count: number) => Array.from({ length: count }, (_, i) => ["X-Remote-Group", `group-${i}`]).flat();
 
-/** RELIABILITY section 8, rows 1 to 30, and more of the kind. */
+/** Numbered as in docs/faults-and-bad-input.md, which is generated from this table. */
 export const rows: readonly Row[] = [
   {
     row: "1",

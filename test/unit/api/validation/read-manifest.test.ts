@@ -63,7 +63,7 @@ describe("what the cluster would do with a manifest, the reader does", () => {
     ]);
   });
 
-  test("52 an unknown field is dropped with a warning that names it", () => {
+  test("52: an unknown field is dropped with a warning that names it", () => {
     const { object, warnings } = readManifest(JSON.stringify(ihpa({ maxreplicas: 3 })));
     expect(warnings).toEqual(["unknown field spec.maxreplicas is ignored; check its spelling"]);
     expect(object.spec).not.toHaveProperty("maxreplicas");
@@ -76,7 +76,7 @@ describe("what the cluster would do with a manifest, the reader does", () => {
     );
   });
 
-  test("47 a large annotation is ignored", () => {
+  test("47: a large annotation is ignored", () => {
     const { object } = readManifest(JSON.stringify(ihpa({}, { annotations: { note: "x".repeat(500_000) } })));
     expect(object.spec).toBeDefined();
   });
@@ -89,7 +89,7 @@ describe("what the cluster would do with a manifest, the reader does", () => {
     expect(object.spec).not.toHaveProperty("bounds");
   });
 
-  test("50 a key __proto__ is refused and changes nothing", () => {
+  test("50: a key __proto__ is refused and changes nothing", () => {
     const text = `${stringify(ihpa())}  __proto__: {polluted: true}\n`;
     expect(problemsOf(text)).toEqual([{ field: "spec.__proto__", message: expect.stringContaining("reserved") }]);
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
@@ -127,7 +127,7 @@ describe("what is no manifest of ours", () => {
     expect(problemsOf(text)).toEqual([{ field: expect.anything(), message: expect.stringContaining(says) }]);
   });
 
-  test("80 no character of a manifest acts on a terminal", () => {
+  test("80: no character of a manifest acts on a terminal", () => {
     const clear = "\u001b[2J";
     const window = { name: "a", start: `0${clear} 9 * * *`, end: "0 10 * * *", replicas: 1 };
     const crons = ihpa({ portraitProviders: [{ type: "Cron", cron: { crons: [window] } }] });
@@ -140,7 +140,7 @@ describe("what is no manifest of ours", () => {
       expect(() => readManifest(JSON.stringify(object))).toThrow(/^[^\p{Cc}]*(\n[^\p{Cc}]*)*$/u);
   });
 
-  test("79 an alias bomb is refused before it goes off: as soon as a manifest is read", () => {
+  test("79: an alias bomb is refused before it goes off: as soon as a manifest is read", () => {
     expect(problemsOf(bomb)[0].message).toContain("Excessive alias count");
     const manifest = JSON.stringify(ihpa());
     expect(

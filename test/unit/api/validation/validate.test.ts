@@ -74,7 +74,7 @@ test("a date alone in until includes its day", () => {
   expect(validate(read({ bounds: [bound] }))).toEqual([]);
 });
 
-describe("45 two autoscalers of one target", () => {
+describe("45: two autoscalers of one target", () => {
   const made = (name: string, creationTimestamp: string, change: object = {}) => ({
     ...read(change, { name }),
     metadata: { name, namespace: "default", creationTimestamp },

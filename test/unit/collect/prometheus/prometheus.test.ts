@@ -59,7 +59,7 @@ describe("an answer that is wrong is refused with a word and a remedy", () => {
     answer: (request: StubRequest, response: ServerResponse) => void;
   }>([
     {
-      name: "67 status error with 200",
+      name: "67: status error with 200",
       code: "BadQuery",
       says: /parse error/,
       answer: json({ status: "error", errorType: "bad_data", error: "parse error at 1" }),
@@ -71,13 +71,13 @@ describe("an answer that is wrong is refused with a word and a remedy", () => {
       answer: json({ status: "error", errorType: "internal", error: "storage is gone" }),
     },
     {
-      name: "68 a vector instead of a matrix",
+      name: "68: a vector instead of a matrix",
       code: "BadAnswer",
       says: /a vector where a matrix/,
       answer: (_, response) => succeed(response, "vector", [{ metric: {}, value: [start, "1"] }]),
     },
     {
-      name: "69 two series, naming both",
+      name: "69: two series, naming both",
       code: "ManySeries",
       says: /\{pod="a"\} and \{pod="b"\}.*sum/,
       answer: (_, response) =>
@@ -87,7 +87,7 @@ describe("an answer that is wrong is refused with a word and a remedy", () => {
         ]),
     },
     {
-      name: "72 stamps in milliseconds",
+      name: "72: stamps in milliseconds",
       code: "WrongTime",
       says: /not in seconds/,
       answer: (_, response) => succeed(response, "matrix", matrixOf([[startMs, "1"]])),
@@ -105,7 +105,7 @@ describe("an answer that is wrong is refused with a word and a remedy", () => {
       answer: (_, response) => succeed(response, "matrix", matrixOf([[start - 86_400, "1"]])),
     },
     {
-      name: "73 a truncated gzip body",
+      name: "73: a truncated gzip body",
       code: "BadAnswer",
       says: /damaged gzip/,
       answer: (_, response) => {
@@ -126,7 +126,7 @@ describe("an answer that is wrong is refused with a word and a remedy", () => {
       answer: (_, response) => void response.writeHead(200, { "content-encoding": "__proto__" }).end("{}"),
     },
     {
-      name: "75 a redirect to the metadata address",
+      name: "75: a redirect to the metadata address",
       code: "Redirected",
       says: /not followed/,
       answer: (_, response) => void response.writeHead(302, { location: "http://169.254.169.254/latest" }).end(),
@@ -164,7 +164,7 @@ describe("an answer that is wrong is refused with a word and a remedy", () => {
     expect(stub.requests).toHaveLength(1); // none of these is mended by asking again
   });
 
-  test("68 a matrix instead of a vector", async () => {
+  test("68: a matrix instead of a vector", async () => {
     const stub = await stubbed((_, response) => succeed(response, "matrix", matrixOf([[start, "1"]])));
     const error = await failure(clientOf(stub).instant("load[5m]"));
     expect(error).toMatchObject({ code: "BadAnswer", message: expect.stringContaining("trailing range") });
@@ -172,7 +172,7 @@ describe("an answer that is wrong is refused with a word and a remedy", () => {
 });
 
 describe("what is merely untidy is put in order", () => {
-  test("70, 71 NaN, ±Inf and stale are gaps; stamps are sorted, and of two alike the last wins", async () => {
+  test("70, 71: NaN, ±Inf and stale are gaps; stamps are sorted, and of two alike the last wins", async () => {
     const stub = await stubbed((_, response) =>
       succeed(
         response,
@@ -216,7 +216,7 @@ describe("what is merely untidy is put in order", () => {
 });
 
 describe("bounds hold whatever the store does", () => {
-  test("20 a slow drip is cut at the deadline", async () => {
+  test("F20: a slow drip is cut at the deadline", async () => {
     const timers: NodeJS.Timeout[] = [];
     const stub = await stubbed((_, response) => {
       response.writeHead(200);
@@ -238,7 +238,7 @@ describe("bounds hold whatever the store does", () => {
     expect((await failure(client.rangeOfOne("drip", range))).code).toBe("Timeout");
   });
 
-  test("74 a gzip bomb is cut at 64 MiB", async () => {
+  test("74: a gzip bomb is cut at 64 MiB", async () => {
     const bomb = gzipSync(Buffer.alloc(200 * 2 ** 20));
     expect(bomb.length).toBeLessThan(2 ** 20);
     const stub = await stubbed((_, response) => void response.writeHead(200, { "content-encoding": "gzip" }).end(bomb));
@@ -321,7 +321,7 @@ describe("bounds hold whatever the store does", () => {
 });
 
 describe("failures that pass are tried again, others are not", () => {
-  test("21 a 429 is tried again after the pause that the store asks for, up to a bound", async () => {
+  test("F21: a 429 is tried again after the pause that the store asks for, up to a bound", async () => {
     const pauses: number[] = [];
     const stub = await stubbed((_, response, number) => {
       if (number === 1) response.writeHead(429, { "retry-after": "3" }).end();
@@ -354,7 +354,7 @@ describe("failures that pass are tried again, others are not", () => {
     expect(stub.requests).toHaveLength(3);
   });
 
-  test("16 a store that is down is Unreachable, with the remedy", async () => {
+  test("F16: a store that is down is Unreachable, with the remedy", async () => {
     const stub = await startStub(() => undefined);
     await stub.close();
     const error = await failure(clientOf(stub).instant("load"));
@@ -436,7 +436,7 @@ test("a path before the API is kept, with or without a slash at its end", async 
   expect(stub.requests.map(({ path }) => path)).toEqual(["/prom/api/v1/query", "/prom/api/v1/query"]);
 });
 
-describe("76 names are resolved once, checked and pinned", () => {
+describe("76: names are resolved once, checked and pinned", () => {
   test("a name that resolves to a refused address is not called", async () => {
     const stub = await stubbed((_, response) => succeed(response, "vector", []));
     const client = clientOf(stub, {
