@@ -77,6 +77,7 @@ function scatterWithin(values: Float64Array, fineSteps: number): Float64Array {
   const coarse = signedRoots(binMeans(values.subarray(skipped), fineSteps, 0));
   const deviations = fine.map((value, i) => value - coarse[Math.floor(i / fineSteps)]).filter(Number.isFinite);
   const out = new Float64Array(gridLevels.length);
-  weightedQuantiles(deviations, new Float64Array(deviations.length).fill(1), deviations.length, gridLevels, out, 0, 1);
+  const weights = new Float64Array(deviations.length).fill(1);
+  weightedQuantiles({ values: deviations, weights, count: deviations.length }, gridLevels, out);
   return out;
 }

@@ -5,8 +5,8 @@ import { softThreshold } from "../../series/statistics/robust-statistics.ts";
  * Trend of a seasonal series from its seasonal differences (RobustSTL, section 3.2):
  * min Σ |y_t − y_{t−T} − (τ_t − τ_{t−T})| + λ₁Σ|∇τ| + λ₂Σ|∇²τ|, τ₀ = 0.
  *
- * Solved by ADMM with z = Pτ − q. The matrix PᵀP has bandwidth T and depends on no data, so that its factor serves all
- * series of one length and period; a missing difference leaves its z free instead of changing P.
+ * Solved by ADMM with z = Pτ − q. The matrix PᵀP has bandwidth T and does not depend on the data: one factorization serves all
+ * series of one length and period. A missing difference leaves its z free and does not change P.
  *
  * **Cost**: O(n·T²) once for a length and period, then O(n·T) a pass.
  */
@@ -24,12 +24,12 @@ const keptFactors = 6;
 const factors = new Map<string, BandFactor>();
 
 /**
- * @param values samples in units of their spread, NaN where missing, length n
+ * @param values samples divided by their spread, NaN where missing, length n
  * @returns n finite values, the first 0
  */
 export function differenceTrend(values: Float64Array, options: DifferenceTrendOptions): Float64Array {
   const n = values.length;
-  const { period, levelPenalty: a, slopePenalty: b, passes } = options;
+  const { period, passes } = options;
   const factored = factorFor(n, options);
   const seasons = n - period;
   const rows = seasons + (n - 1) + (n - 2);
@@ -47,14 +47,14 @@ export function differenceTrend(values: Float64Array, options: DifferenceTrendOp
   for (let pass = 0; pass < passes; pass++) {
     const right = new Float64Array(n);
     for (let r = 0; r < rows; r++) applied[r] = target[r] + z[r] - u[r];
-    transposed(applied, right, n, period, a, b);
+    applyTransposed(applied, right, options);
     const next = solve(factored, right.subarray(1));
     let moved = 0;
     for (let t = 1; t < n; t++) {
       moved = Math.max(moved, Math.abs(next[t - 1] - tau[t]));
       tau[t] = next[t - 1];
     }
-    apply(tau, applied, period, a, b);
+    apply(tau, applied, options);
     for (let r = 0; r < rows; r++) {
       const residual = applied[r] - target[r];
       if (free[r] === 1) {
@@ -95,7 +95,11 @@ function factorFor(n: number, { period, levelPenalty, slopePenalty }: Difference
 }
 
 /** out ← P·tau */
-function apply(tau: Float64Array, out: Float64Array, period: number, a: number, b: number): void {
+function apply(
+  tau: Float64Array,
+  out: Float64Array,
+  { period, levelPenalty: a, slopePenalty: b }: DifferenceTrendOptions,
+): void {
   const n = tau.length;
   let r = 0;
   for (let t = 0; t + period < n; t++) out[r++] = tau[t + period] - tau[t];
@@ -104,7 +108,12 @@ function apply(tau: Float64Array, out: Float64Array, period: number, a: number, 
 }
 
 /** out ← Pᵀ·rows */
-function transposed(rows: Float64Array, out: Float64Array, n: number, period: number, a: number, b: number): void {
+function applyTransposed(
+  rows: Float64Array,
+  out: Float64Array,
+  { period, levelPenalty: a, slopePenalty: b }: DifferenceTrendOptions,
+): void {
+  const n = out.length;
   let r = 0;
   for (let t = 0; t + period < n; t++, r++) {
     out[t] -= rows[r];

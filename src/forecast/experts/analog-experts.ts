@@ -1,8 +1,8 @@
 import { presentMean } from "../../series/gaps.ts";
 import { smallest } from "../../series/statistics/robust-statistics.ts";
-import { sortTogether, weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
+import { sortTogether } from "../../series/statistics/weighted-quantile.ts";
 import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
-import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { gridLevels, sampleQuantiles } from "../quantiles/quantile-grid.ts";
 import { powers } from "./day-profile.ts";
 import { type Expert, type ExpertInput, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
@@ -77,8 +77,7 @@ function quantilesOfAnalogs(past: ExpertInput, clock: number): Float64Array | un
       const spread = weights[Math.min(nearest / 2, count) - 1] - closest + 1e-9;
       for (let c = 0; c < count; c++) weights[c] = Math.exp((-1.5 * (weights[c] - closest)) / spread);
     }
-    if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
-      for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
+    sampleQuantiles({ values: scratch, weights, count }, base[l], out, l, leads.length);
   }
   return signedSquaresInPlace(out);
 }

@@ -42,7 +42,8 @@ export function dayProfile(values: Float64Array, past: ExpertInput, days: Float6
   const reach = past.dayLags.length - 1;
   const fade = powers(fading, reach + 1);
   const n = values.length;
-  const aheadOf = (i: number) => profileAt(i, smooth, past, days, fade, fallback);
+  const weighting = { days, fade };
+  const aheadOf = (i: number) => profileAt(i, smooth, past, weighting) ?? fallback;
   const before = new Float64Array(n);
   for (let i = 0; i < n; i++) before[i] = aheadOf(i);
   const ahead = new Float64Array(past.leads.length);
@@ -50,40 +51,31 @@ export function dayProfile(values: Float64Array, past: ExpertInput, days: Float6
   return { past: before, ahead };
 }
 
+const directions = [-1, 1] as const;
+
+/** Weighted mean over the days before and after step `i`; undefined where none has a sample. */
 function profileAt(
   i: number,
   smooth: Float64Array,
   { dayLags, calendar: { dayOfWeek, offsetSteps } }: ExpertInput,
-  days: Float64Array,
-  fade: Float64Array,
-  fallback: number,
-): number {
+  { days, fade }: { readonly days: Float64Array; readonly fade: Float64Array },
+): number | undefined {
   const n = smooth.length;
   const row = dayOfWeek[i] * 7;
   const offset = offsetSteps[i];
   let sum = 0;
   let weights = 0;
-  for (let d = 1; d < dayLags.length; d++) {
-    const earlier = i - dayLags[d];
-    if (earlier < 0) break;
-    const s = earlier + offset - offsetSteps[earlier]; // the same time on the wall clock, across daylight saving
-    if (s < 0 || s >= n) continue;
-    const value = smooth[s];
-    if (Number.isNaN(value)) continue;
-    const weight = fade[d - 1] * days[row + dayOfWeek[s]];
-    sum += weight * value;
-    weights += weight;
-  }
-  for (let d = 1; d < dayLags.length; d++) {
-    const later = i + dayLags[d];
-    if (later >= n) break;
-    const s = later + offset - offsetSteps[later];
-    if (s < 0 || s >= n) continue;
-    const value = smooth[s];
-    if (Number.isNaN(value)) continue;
-    const weight = fade[d - 1] * days[row + dayOfWeek[s]];
-    sum += weight * value;
-    weights += weight;
-  }
-  return weights > 0 ? sum / weights : fallback;
+  for (const direction of directions)
+    for (let d = 1; d < dayLags.length; d++) {
+      const other = i + direction * dayLags[d];
+      if (direction < 0 ? other < 0 : other >= n) break;
+      const s = other + offset - offsetSteps[other]; // the same local time, across daylight saving
+      if (s < 0 || s >= n) continue;
+      const value = smooth[s];
+      if (Number.isNaN(value)) continue;
+      const weight = fade[d - 1] * days[row + dayOfWeek[s]];
+      sum += weight * value;
+      weights += weight;
+    }
+  return weights > 0 ? sum / weights : undefined;
 }

@@ -1,5 +1,4 @@
-import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
-import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { gridLevels, sampleQuantiles } from "../quantiles/quantile-grid.ts";
 import { powers } from "./day-profile.ts";
 import { type ExpertInput, stepsIn } from "./expert.ts";
 
@@ -59,8 +58,7 @@ export function quantilesOfDays(past: ExpertInput, sampling: DaySampling): Float
         count++;
       }
     }
-    if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
-      for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l] + fallback;
+    sampleQuantiles({ values: scratch, weights, count }, base[l] + fallback, out, l, leads.length);
   }
   return out;
 }

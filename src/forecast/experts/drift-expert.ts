@@ -30,7 +30,7 @@ export const drift: Expert = {
       const count = sampleChanges(rooted, level, span, scratch);
       changes.fill(0);
       weights.fill(1);
-      weightedQuantiles(scratch, weights, count, gridLevels, changes, 0, 1);
+      weightedQuantiles({ values: scratch, weights, count }, gridLevels, changes);
       const grown = Math.sqrt((leads[l] + 1) / span);
       const unseen = unseenSpread(past, leads[l], daysSeen);
       for (let q = 0; q < gridLevels.length; q++) {

@@ -15,7 +15,7 @@ export const profileAndLevel: Expert = {
     const { profile, residual } = profileOf(past);
     const levels = [5, 60].map((minutes) => levelsBefore(residual, Math.max(0.35, stepsIn(past, minutes))));
     const shares = levelShares(residual, levels, past.leads, past.horizon, { ...fitOf(past), penalty: 0.5 });
-    return sampleDays(past, profile, residual, levels, shares, { fading: 0.85, days: weekdayOrWeekend });
+    return sampleDays(past, { profile, residual, levels, shares, fading: 0.85 });
   },
 };
 
@@ -29,7 +29,7 @@ export const driftingLevel: Expert = {
     const residual = subtract(past.rooted, profile.past);
     const level = levelsBefore(residual, Math.max(0.35, stepsIn(past, 60)));
     const shares = new Float64Array(past.leads.length).fill(1);
-    return sampleDays(past, profile, residual, [level], shares, { fading: 0.9, days: weekdayOrWeekend });
+    return sampleDays(past, { profile, residual, levels: [level], shares, fading: 0.9 });
   },
 };
 
@@ -42,7 +42,7 @@ export const courseFromNow: Expert = {
     const value = levelsBefore(past.rooted, Math.max(0.35, stepsIn(past, 0.1)));
     const flat: Profile = { past: past.rooted, ahead: new Float64Array(past.leads.length) };
     const shares = new Float64Array(past.leads.length).fill(1);
-    return sampleDays(past, flat, past.rooted, [value], shares, { fading: 0.85, days: weekdayOrWeekend });
+    return sampleDays(past, { profile: flat, residual: past.rooted, levels: [value], shares, fading: 0.85 });
   },
 };
 
@@ -57,7 +57,7 @@ export const weekProfile: Expert = {
     const residual = subtract(past.rooted, profile.past);
     const levels = [5, 60, 1440].map((minutes) => levelsBefore(residual, Math.max(0.35, stepsIn(past, minutes))));
     const shares = levelShares(residual, levels, past.leads, past.horizon, { ...fitOf(past), penalty: 0.3 });
-    return sampleDays(past, profile, residual, levels, shares, { fading: 0.95, days: weekdayOrWeekend });
+    return sampleDays(past, { profile, residual, levels, shares, fading: 0.95 });
   },
 };
 
@@ -84,17 +84,21 @@ export function fitOf({ stepsPerDay }: ExpertInput): { from: number; every: numb
   return { from: Math.max(2, Math.floor(stepsPerDay / 4)), every: Math.max(1, Math.floor(stepsPerDay / 96)) };
 }
 
-function sampleDays(
-  past: ExpertInput,
-  profile: Profile,
-  residual: Float64Array,
-  levels: readonly Float64Array[],
-  shares: Float64Array,
-  weights: { readonly fading: number; readonly days: Float64Array },
-): Float64Array {
+interface LevelledProfile {
+  readonly profile: Profile;
+  readonly residual: Float64Array;
+  readonly levels: readonly Float64Array[];
+  readonly shares: Float64Array;
+  readonly fading: number;
+}
+
+/** The profile and the persisting level, with the residuals of earlier days around them. */
+function sampleDays(past: ExpertInput, { profile, residual, levels, shares, fading }: LevelledProfile): Float64Array {
   const base = addLevels(profile.ahead, levels, shares);
   const { from } = fitOf(past);
-  return signedSquaresInPlace(quantilesOfDays(past, { residual, base, fallback: 0, levels, shares, from, ...weights }));
+  return signedSquaresInPlace(
+    quantilesOfDays(past, { residual, base, fallback: 0, levels, shares, from, fading, days: weekdayOrWeekend }),
+  );
 }
 
 /** For each lead: `values` + Σ share · the level known now. */

@@ -1,6 +1,5 @@
-import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
-import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { gridLevels, sampleQuantiles } from "../quantiles/quantile-grid.ts";
 import { type Expert, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
 import { addLevels, fitOf, profileOf } from "./profile-experts.ts";
@@ -47,8 +46,7 @@ export const recentErrors: Expert = {
         weights[count] = aged[c];
         count++;
       }
-      if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
-        for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
+      sampleQuantiles({ values: scratch, weights, count }, base[l], out, l, leads.length);
     }
     return signedSquaresInPlace(out);
   },

@@ -1,7 +1,6 @@
 import { presentMean } from "../../series/gaps.ts";
-import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
-import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { gridLevels, sampleQuantiles } from "../quantiles/quantile-grid.ts";
 import { type ExpertInput, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
 import { addLevels, fitOf } from "./profile-experts.ts";
@@ -41,8 +40,7 @@ export function recentResiduals(past: ExpertInput): Float64Array {
       weights[count] = likeness[k];
       count++;
     }
-    if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
-      for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
+    sampleQuantiles({ values: scratch, weights, count }, base[l], out, l, leads.length);
   }
   return signedSquaresInPlace(out);
 }

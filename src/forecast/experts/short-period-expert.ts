@@ -1,8 +1,7 @@
 import { presentMean } from "../../series/gaps.ts";
-import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
 import { signedSquaresInPlace } from "../../series/transforms/square-root.ts";
 import { detectShortPeriod } from "../periods/detect-short-period.ts";
-import { gridLevels } from "../quantiles/quantile-grid.ts";
+import { gridLevels, sampleQuantiles } from "../quantiles/quantile-grid.ts";
 import { type Profile, powers } from "./day-profile.ts";
 import { type Expert, type ExpertInput, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
@@ -53,8 +52,7 @@ function quantilesOfCycles(past: ExpertInput, period: number): Float64Array {
       weights[count] = fade[c];
       count++;
     }
-    if (!weightedQuantiles(scratch, weights, count, gridLevels, out, l, leads.length))
-      for (let q = 0; q < gridLevels.length; q++) out[q * leads.length + l] = base[l];
+    sampleQuantiles({ values: scratch, weights, count }, base[l], out, l, leads.length);
   }
   return signedSquaresInPlace(out);
 }

@@ -2,7 +2,7 @@ import type { Random } from "../../series/statistics/seeded-random.ts";
 
 /** A grown tree; nodes are numbers, 0 the root. */
 export interface Tree {
-  /** Feature that a node asks for; −1 at a leaf. */
+  /** Feature that a node splits on; −1 at a leaf. */
   readonly feature: Int32Array;
   /** Rows with at most this value go to `left`, others to `left + 1`. */
   readonly threshold: Float64Array;
@@ -20,10 +20,10 @@ export interface TreeRequest {
   readonly responses: Float64Array;
   /** All rows in the order of each feature, `[feature · n + place]`. */
   readonly sorted: Int32Array;
-  /** 1 for rows to grow from; at least one. */
+  /** 1 for rows in the bag; at least one. */
   readonly inBag: Uint8Array;
   readonly leastLeaf: number;
-  /** Features tried at a split, at most `width`. */
+  /** Random features that each split is chosen from, at most `width`. */
   readonly tried: number;
   readonly random: Random;
 }
@@ -33,7 +33,7 @@ export interface TreeRequest {
  * means of its two sides (Breiman et al., Classification and regression trees, 1984, section 8.4). Exact: every threshold is tried.
  */
 export function growTree(request: TreeRequest): Tree {
-  const { features, width, responses, inBag, leastLeaf, tried, random } = request;
+  const { width, responses, inBag, leastLeaf, tried, random } = request;
   const n = responses.length;
   let many = 0;
   for (let row = 0; row < n; row++) many += inBag[row];
@@ -60,20 +60,13 @@ export function growTree(request: TreeRequest): Tree {
       const f = candidates[pick];
       candidates[pick] = candidates[tries];
       candidates[tries] = f;
-      const split = bestSplit(
-        orders.subarray(f * many + from, f * many + to),
-        features,
-        width,
-        f,
-        responses,
-        leastLeaf,
-      );
+      const split = bestSplit(request, f, orders.subarray(f * many + from, f * many + to));
       if (split.gain > best.gain) best = { ...split, feature: f };
     }
     if (best.feature < 0) continue;
     const order = orders.subarray(best.feature * many, (best.feature + 1) * many);
     for (let i = from; i < to; i++) goesLeft[order[i]] = i < from + best.size ? 1 : 0;
-    for (let f = 0; f < width; f++) part(orders.subarray(f * many + from, f * many + to), goesLeft, scratch);
+    for (let f = 0; f < width; f++) partition(orders.subarray(f * many + from, f * many + to), goesLeft, scratch);
     feature[node] = best.feature;
     threshold[node] = best.threshold;
     left[node] = nodes;
@@ -102,18 +95,15 @@ function keepInBag({ sorted, inBag, width, responses }: TreeRequest, many: numbe
 
 /** Of rows in the order of a feature: the split with the greatest drop of squared deviations; gain 0 where there is none. */
 function bestSplit(
-  order: Int32Array,
-  features: Float64Array,
-  width: number,
+  { features, width, responses, leastLeaf }: TreeRequest,
   f: number,
-  responses: Float64Array,
-  leastLeaf: number,
+  order: Int32Array,
 ): { gain: number; size: number; threshold: number } {
   const n = order.length;
   if (features[order[0] * width + f] === features[order[n - 1] * width + f]) return { gain: 0, size: 0, threshold: 0 };
   let total = 0;
   for (let i = 0; i < n; i++) total += responses[order[i]];
-  const mean = total / n; // sums of deviations: those of large numbers would lose their digits
+  const mean = total / n; // sums of deviations from it: sums of large numbers would lose digits
   let sum = 0;
   let squares = 0;
   let gain = 0;
@@ -140,8 +130,8 @@ function bestSplit(
   return { gain, size, threshold: middle < above ? middle : below };
 }
 
-/** Rows that go left first, both sides keeping their order. */
-function part(order: Int32Array, goesLeft: Uint8Array, scratch: Int32Array): void {
+/** Stable partition: rows that go left come first, both sides keep their order. */
+function partition(order: Int32Array, goesLeft: Uint8Array, scratch: Int32Array): void {
   let kept = 0;
   let moved = 0;
   for (let i = 0; i < order.length; i++) {

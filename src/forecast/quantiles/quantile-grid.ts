@@ -1,10 +1,29 @@
+import { type WeightedSample, weightedQuantiles } from "../../series/statistics/weighted-quantile.ts";
+
 /** Quantile levels at which experts forecast; every level that a caller asks for is interpolated between these. */
 export const gridLevels: readonly number[] = [0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
 export const medianIndex = gridLevels.indexOf(0.5);
 
 /**
- * Reads any level off the quantiles on `gridLevels`: linear in ln(p / (1 − p)) between two of them, and on along the last
- * two beyond the ends, so that the tail thins out exponentially. Ascending levels give ascending values.
+ * Writes the quantiles of a sample, on the grid levels, as those of one lead.
+ *
+ * @param fallback every level's value where the sample has no weight
+ * @param out `[level · leads + lead]`
+ */
+export function sampleQuantiles(
+  sample: WeightedSample,
+  fallback: number,
+  out: Float64Array,
+  lead: number,
+  leads: number,
+): void {
+  if (weightedQuantiles(sample, gridLevels, out, lead, leads)) return;
+  for (let q = 0; q < gridLevels.length; q++) out[q * leads + lead] = fallback;
+}
+
+/**
+ * Interpolates quantiles on the grid levels at other levels: linear in ln(p / (1 − p)) between two of them, and extrapolated
+ * from the last two beyond the ends, which gives an exponential tail. Ascending levels give ascending values.
  *
  * @param quantiles `[level · leads + lead]`, ascending over the levels
  * @param many number of leads

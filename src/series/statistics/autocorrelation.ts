@@ -1,10 +1,10 @@
 import { lagProducts } from "../transforms/fft.ts";
 
 /**
- * Autocorrelation of a series with gaps: a lag counts only the pairs of which both samples are there, so that missing samples
- * neither pull it to zero, as zero filling does, nor to one, as interpolation does.
+ * Autocorrelation of a series with gaps: each lag uses only pairs of present samples. Missing samples pull it neither to zero, as
+ * filling with zeros does, nor to one, as interpolation does.
  *
- * r_k = Σ x_t·x_{t+k} / √(Σ x_t²·Σ x_{t+k}²) over those pairs, x the series less its mean.
+ * r_k = Σ x_t·x_{t+k} / √(Σ x_t²·Σ x_{t+k}²) over those pairs, x the series minus its mean.
  *
  * @param values samples, NaN where missing, length n
  * @param maxLag the longest lag wanted, 0 … n − 1
@@ -37,13 +37,14 @@ export function autocorrelation(values: Float64Array, maxLag: number, minPairs =
   }
   const r = lagProducts(x, x, maxLag);
   r[0] = 1;
-  // Rounding leaves crumbs in a constant series, which are no signal.
+  // Rounding errors of a constant series are no signal.
   if (energy <= count * (Math.abs(mean) * 1e-12) ** 2) return r.fill(0, 1);
   if (count === n) return normalizeWhole(r, squares, energy, minPairs);
   const pairs = lagProducts(present, present, maxLag);
   const before = lagProducts(squares, present, maxLag);
   const after = lagProducts(present, squares, maxLag);
-  for (let k = 1; k <= maxLag; k++) r[k] = ratio(r[k], before[k], after[k], Math.round(pairs[k]), minPairs, energy);
+  for (let k = 1; k <= maxLag; k++)
+    r[k] = Math.round(pairs[k]) < minPairs ? Number.NaN : ratio(r[k], before[k], after[k], energy);
   return r;
 }
 
@@ -55,20 +56,12 @@ function normalizeWhole(r: Float64Array, squares: Float64Array, energy: number, 
   for (let k = 1; k < r.length; k++) {
     before -= squares[n - k];
     after -= squares[k - 1];
-    r[k] = ratio(r[k], before, after, n - k, minPairs, energy);
+    r[k] = n - k < minPairs ? Number.NaN : ratio(r[k], before, after, energy);
   }
   return r;
 }
 
-function ratio(
-  product: number,
-  before: number,
-  after: number,
-  pairs: number,
-  minPairs: number,
-  energy: number,
-): number {
-  if (pairs < minPairs) return Number.NaN;
+function ratio(product: number, before: number, after: number, energy: number): number {
   const scale = Math.sqrt(Math.max(0, before) * Math.max(0, after));
   if (scale <= energy * 1e-12) return 0;
   return Math.max(-1, Math.min(1, product / scale));

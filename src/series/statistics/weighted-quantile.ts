@@ -1,22 +1,27 @@
+/** A weighted sample in scratch arrays, the first `count` elements of which it fills. */
+export interface WeightedSample {
+  /** Finite; sorted in place, with the weights, when quantiles are taken. */
+  readonly values: Float64Array;
+  /** One for each value, from 0; values of weight 0 do not count. */
+  readonly weights: Float64Array;
+  readonly count: number;
+}
+
 /**
  * Quantiles of a weighted sample: sorted sample k stands at (Σ_before w + w_k/2) / Σ w; between two samples the value is
  * interpolated linearly, beyond the first and the last it stays at them.
  *
- * @param values the sample's values, finite; sorted in place (with `weights`) as a side effect: pass scratch arrays
- * @param weights one weight for each value, from 0; values of weight 0 do not count
- * @param count how many of the first elements are the sample
+ * @param sample sorted in place as a side effect
  * @param levels ascending, each in [0, 1]
  * @param out receives one value for each level, at `at`, `at + stride`, `at + 2·stride`, …
  * @returns whether there was any weight; `out` is untouched where there was none
  */
 export function weightedQuantiles(
-  values: Float64Array,
-  weights: Float64Array,
-  count: number,
-  levels: ArrayLike<number>,
+  { values, weights, count }: WeightedSample,
+  levels: readonly number[],
   out: Float64Array,
-  at: number,
-  stride: number,
+  at = 0,
+  stride = 1,
 ): boolean {
   let total = 0;
   for (let k = 0; k < count; k++) total += weights[k];

@@ -92,7 +92,7 @@ describe("a change of level", () => {
       const made = forecastOf(counts(8, 1, (t) => (t >= 8 * perDay - 2 * hours ? from * factor : from)));
       expect(missed(made, from * factor)).toBeLessThan(0.25);
       expect(width(made)).toBeGreaterThan(1.1 * width(forecastOf(counts(8, 1, () => from * factor))));
-      const [, level, since] = /; level ×([\d.]+) since (\d+) h/.exec(made.method)!;
+      const [, level, since] = /; level shift × ([\d.]+) (\d+) h ago/.exec(made.method)!;
       expect(Math.abs(Math.log(Number(level) / factor))).toBeLessThan(0.3);
       expect(Math.abs(Number(since) - hours)).toBeLessThanOrEqual(2);
       expect(made.periods).toContain(perDay);
@@ -106,7 +106,7 @@ describe("a change of level", () => {
     { name: "an outage since yesterday", of: (t: number) => (t >= 13.5 * perDay ? 1e-9 : 1) },
   ])("is not: $name", ({ of }) => {
     for (const end of [13.1, 13.4, 14, 14.3, 14.6, 15])
-      expect(forecastOf(counts(15, 3, of).slice(0, end * perDay)).method).not.toContain("level ×");
+      expect(forecastOf(counts(15, 3, of).slice(0, end * perDay)).method).not.toContain("level shift");
   });
 });
 
@@ -168,12 +168,12 @@ test("half an hour of minutes gives a wide band and says why, an hour one that s
   const values = Float64Array.from({ length: 60 }, () => poissonDraw(50, uniform));
   const outcome = outcomeOf(values.subarray(0, 30), 60_000);
   if (outcome.kind !== "Forecast") throw new Error(outcome.kind);
-  expect(outcome.forecast.method).toContain("too short to replay");
+  expect(outcome.forecast.method).toContain("too short for a backtest");
   expect(width(outcome.forecast)).toBeGreaterThan(0.5);
   expect(Math.abs(outcome.forecast.mean[0] / 50 - 1)).toBeLessThan(0.2);
   const hour = outcomeOf(values, 60_000, 600);
   if (hour.kind !== "Forecast") throw new Error(hour.kind);
-  expect(hour.forecast.method).toContain("replayed 15 steps ahead only");
+  expect(hour.forecast.method).toContain("backtested 15 steps ahead only");
   const [, low, , high] = hour.forecast.quantiles;
   expect(high[599] - low[599]).toBeGreaterThan(2 * (high[0] - low[0]));
   expect(outcomeOf(values.subarray(0, 12), 300_000)).toEqual({ kind: "TooShort", samples: 12, needed: 24 });

@@ -128,7 +128,7 @@ describe("what a forecast learned", () => {
   /** Marked, so that its use can be told. */
   const marked = { ...weights, dispersions: [0.5, 0.5, 0.5] } as typeof weights;
 
-  test("is handed to the next one, plain data, and spares its replays", () => {
+  test("is handed to the next one, plain data, and spares its backtest", () => {
     expect(structuredClone(weights)).toEqual(weights);
     expect(nhppForecast({ ...day, weights })).toEqual(first);
     const used = nhppForecast({ ...later(23), weights: marked });
@@ -157,7 +157,7 @@ test("what was learned once serves again, and gives the same rates", () => {
   const first = fitNhpp(series, perDay);
   const second = fitNhpp(series, perDay, { learned: first.learned });
   expect(second.rates).toEqual(first.rates);
-  expect(second.replays).toEqual([]);
+  expect(second.backtest).toEqual([]);
 });
 
 describe("of odd histories", () => {

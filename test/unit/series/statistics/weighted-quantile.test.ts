@@ -4,7 +4,8 @@ import { sortTogether, weightedQuantiles } from "../../../../src/series/statisti
 
 function quantiles(values: number[], weights: number[], levels: number[]): Float64Array {
   const out = new Float64Array(levels.length).fill(Number.NaN);
-  weightedQuantiles(Float64Array.from(values), Float64Array.from(weights), values.length, levels, out, 0, 1);
+  const sample = { values: Float64Array.from(values), weights: Float64Array.from(weights), count: values.length };
+  weightedQuantiles(sample, levels, out);
   return out;
 }
 
@@ -33,8 +34,12 @@ test.each([
 
 test("without weight nothing is written and the answer is false", () => {
   const out = Float64Array.of(42);
-  expect(weightedQuantiles(Float64Array.of(1), Float64Array.of(0), 1, [0.5], out, 0, 1)).toBe(false);
-  expect(weightedQuantiles(new Float64Array(0), new Float64Array(0), 0, [0.5], out, 0, 1)).toBe(false);
+  expect(weightedQuantiles({ values: Float64Array.of(1), weights: Float64Array.of(0), count: 1 }, [0.5], out)).toBe(
+    false,
+  );
+  expect(weightedQuantiles({ values: new Float64Array(0), weights: new Float64Array(0), count: 0 }, [0.5], out)).toBe(
+    false,
+  );
   expect(out[0]).toBe(42);
 });
 
