@@ -50,7 +50,10 @@ export async function askHttp(
 /** `SERVING` in grpc.health.v1. */
 const serving = 1;
 
-/** Asks by the gRPC health protocol, in clear text as the kubelet does. */
+/**
+ * Asks by the gRPC health protocol, in clear text as the kubelet does. Written out here: @grpc/grpc-js would more than double the
+ * sidecar's memory (26 MiB beside 19, and a quarter of a second at its start) for one message of two fields.
+ */
 export async function askGrpc(
   { port, service }: Extract<ProbeHandler, { type: "Grpc" }>,
   host: string,

@@ -1,8 +1,16 @@
-import type { LookupAddress } from "node:dns";
 import { lookup as systemLookup } from "node:dns/promises";
-import http2 from "node:http2";
-import { connect, isIP, type LookupFunction, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { isIP, isIPv6 } from "node:net";
+import { join } from "node:path";
+import { getCACertificates } from "node:tls";
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  credentials,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import { loadSync, type MethodDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import { CollectError } from "../../collect/collect-error.ts";
 import { type AddressPolicy, refusalOf } from "../../collect/http/address.ts";
 import { connectionTrouble } from "../../collect/http/connection-trouble.ts";
@@ -16,11 +24,32 @@ export interface GrpcProgramOptions {
   readonly mostBytes: number;
 }
 
-const service = "/forescale.external.v1.Program";
+/** A question or an answer: JSON, as it goes over HTTP. */
+interface Json {
+  readonly json?: string;
+}
+type JsonMethod = MethodDefinition<Json, Json>;
+
+const serviceName = "forescale.external.v1.Program";
+let service: ServiceDefinition | undefined;
+
+/** The service of `external-program.proto`, read when the first program is called. */
+function methodOf(name: string): JsonMethod {
+  if (service === undefined) {
+    const loaded = loadSync(join(import.meta.dirname, "external-program.proto"))[serviceName];
+    if (!isService(loaded)) throw new Error(`external-program.proto has no service ${serviceName}`);
+    service = loaded;
+  }
+  return service[name] as JsonMethod;
+}
+
+function isService(loaded: object | undefined): loaded is ServiceDefinition {
+  return loaded !== undefined && !("format" in loaded);
+}
 
 /**
- * Unary gRPC to one program. Each message is `message Json { string json = 1; }`: the question and its answer as they go over HTTP.
- * A connection a call, its addresses checked when they are resolved.
+ * Unary gRPC calls to one program, with the service of `external-program.proto`. A connection a call, its addresses checked
+ * when they are resolved.
  */
 export class GrpcProgram {
   readonly #options: GrpcProgramOptions;
@@ -32,78 +61,90 @@ export class GrpcProgram {
   /** @throws CollectError Unreachable, Timeout, TooLarge, BadAddress, BadAnswer, NotFound, Unauthorized or ServerError */
   async call(method: string, json: string): Promise<string> {
     const { url, timeoutMs } = this.#options;
-    const deadline = AbortSignal.timeout(timeoutMs);
-    const late = new Promise<never>((_, reject) =>
-      deadline.addEventListener("abort", () =>
-        reject(
-          this.#error("Timeout", `gave no whole answer within ${timeoutMs / 1000} s; see whether it is overloaded`),
-        ),
-      ),
-    );
-    let session: http2.ClientHttp2Session | undefined;
+    const deadline = Date.now() + timeoutMs;
+    const addresses = await Promise.race([this.#resolve(hostOf(url)), this.#late(deadline)]);
+    const client = new Client(targetOf(url, addresses), credentialsOf(url), this.#channelOptions());
     try {
-      const found = await Promise.race([this.#resolve(url.hostname.replace(/^\[|\]$/g, "")), late]);
-      session = http2.connect(url, { createConnection: () => connectTo(url, found) });
-      return await Promise.race([this.#context(session, method, json), late]);
+      const { json: answer } = await this.#unary(client, method, { json }, deadline);
+      if (answer === undefined || answer === "") throw this.#unreadable(method);
+      return answer;
     } finally {
-      session?.destroy();
+      client.close();
     }
   }
 
-  #context(session: http2.ClientHttp2Session, method: string, json: string): Promise<string> {
-    const { timeoutMs, mostBytes } = this.#options;
+  #unary(client: Client, method: string, message: Json, deadline: number): Promise<Json> {
+    const { path, requestSerialize, responseDeserialize } = methodOf(method);
     return new Promise((resolve, reject) => {
-      const fail = (error: unknown) =>
-        reject(
-          error instanceof CollectError
-            ? error
-            : this.#error("Unreachable", connectionTrouble(error, "external program").join("; "), error),
-        );
-      session.on("error", fail);
-      const stream = session.request({
-        ":method": "POST",
-        ":path": `${service}/${method}`,
-        "content-type": "application/grpc",
-        te: "trailers",
-        "grpc-timeout": `${timeoutMs}m`,
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, message, { deadline }, (error, answer) => {
+        if (error) reject(this.#failure(error, method));
+        else if (answer === undefined) reject(this.#unreadable(method));
+        else resolve(answer);
       });
-      const parts: Buffer[] = [];
-      let bytes = 0;
-      let status: unknown;
-      const note = (headers: http2.IncomingHttpHeaders) => {
-        status = headers["grpc-status"] ?? status;
-      };
-      stream.on("response", (headers) => {
-        if (headers[":status"] !== 200)
-          fail(this.#error("BadAnswer", `answers with HTTP status ${headers[":status"]}; see whether it speaks gRPC`));
-        note(headers); // an answer of trailers alone
-      });
-      stream.on("trailers", note);
-      stream.on("data", (part: Buffer) => {
-        bytes += part.length;
-        if (bytes > mostBytes) fail(this.#error("TooLarge", `sent more than ${mostBytes / 2 ** 20} MiB`));
-        else parts.push(part);
-      });
-      stream.on("error", fail);
-      stream.on("end", () => {
-        if (String(status) !== "0") return fail(this.#failure(status, method));
-        const answer = unframed(Buffer.concat(parts));
-        if (answer === undefined)
-          return fail(this.#error("BadAnswer", `answers ${method} with no message that can be read`));
-        resolve(answer);
-      });
-      stream.end(framed(json));
     });
   }
 
-  #failure(status: unknown, method: string): CollectError {
-    const number = Number(status);
-    if (number === 12 || number === 5) return this.#error("NotFound", `knows no ${method} (gRPC status ${number})`);
-    if (number === 7 || number === 16) return this.#error("Unauthorized", `refuses ${method} (gRPC status ${number})`);
+  #channelOptions(): ClientOptions {
+    const host = hostOf(this.#options.url);
+    return {
+      "grpc.default_authority": this.#options.url.host,
+      // Certificates are checked for the host of the URL, not for the address that was resolved.
+      ...(isIP(host) === 0 && { "grpc.ssl_target_name_override": host }),
+      "grpc.max_receive_message_length": this.#options.mostBytes,
+      "grpc.enable_retries": 0,
+      "grpc.enable_http_proxy": 0,
+      "grpc.use_local_subchannel_pool": 1,
+    };
+  }
+
+  #failure(error: ServiceError, method: string): CollectError {
+    const { timeoutMs, mostBytes } = this.#options;
+    const { code, details } = error;
+    const httpStatus = /HTTP status code (?:was )?(\d+)|Received HTTP status code (\d+)/.exec(details);
+    if (httpStatus)
+      return this.#error(
+        "BadAnswer",
+        `answers with HTTP status ${httpStatus[1] ?? httpStatus[2]}; check that it speaks gRPC`,
+        error,
+      );
+    if (isUnreadable(details)) return this.#unreadable(method);
+    switch (code) {
+      case status.DEADLINE_EXCEEDED:
+        return this.#tooLate(timeoutMs, error);
+      case status.RESOURCE_EXHAUSTED:
+        return this.#error("TooLarge", `sent more than ${mostBytes / 2 ** 20} MiB`, error);
+      case status.UNIMPLEMENTED:
+      case status.NOT_FOUND:
+        return this.#error("NotFound", `knows no ${method} (gRPC status ${code})`, error);
+      case status.PERMISSION_DENIED:
+      case status.UNAUTHENTICATED:
+        return this.#error("Unauthorized", `refuses ${method} (gRPC status ${code})`, error);
+      case status.UNAVAILABLE:
+        return this.#error(
+          "Unreachable",
+          connectionTrouble({ code: connectionCodeOf(details) }, "external program").join("; "),
+          error,
+        );
+      default:
+        return this.#error("ServerError", `failed at ${method} (gRPC status ${code})`, error);
+    }
+  }
+
+  async #late(deadline: number): Promise<never> {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, deadline - Date.now())).unref());
+    throw this.#tooLate(this.#options.timeoutMs);
+  }
+
+  #tooLate(timeoutMs: number, cause?: unknown): CollectError {
     return this.#error(
-      "ServerError",
-      `failed at ${method} (gRPC status ${Number.isInteger(number) ? number : "missing"})`,
+      "Timeout",
+      `gave no whole answer within ${timeoutMs / 1000} s; check whether it is overloaded`,
+      cause,
     );
+  }
+
+  #unreadable(method: string): CollectError {
+    return this.#error("BadAnswer", `answers ${method} with no message that can be read`);
   }
 
   #error(code: CollectError["code"], what: string, cause?: unknown): CollectError {
@@ -111,53 +152,54 @@ export class GrpcProgram {
     return new CollectError(code, `external program ${name} (${url.host}) ${what}`, { cause });
   }
 
-  async #resolve(host: string): Promise<LookupAddress[]> {
+  async #resolve(host: string): Promise<string[]> {
     const resolved = await systemLookup(host, { all: true, order: "verbatim" }).catch(() => []);
-    const found = resolved.filter(({ address }) => isIP(address) !== 0);
-    for (const { address } of found) {
+    const found = resolved.map(({ address }) => address).filter((address) => isIP(address) !== 0);
+    for (const address of found) {
       const refusal = refusalOf(address, this.#options.addresses);
       if (refusal)
-        throw this.#error(
-          "BadAddress",
-          `resolves to ${address}, ${refusal}, so it is not called; name its own address`,
-        );
+        throw this.#error("BadAddress", `resolves to ${address}, ${refusal}, so it is not called; use its own address`);
     }
     if (found.length === 0) throw this.#error("Unreachable", "has a host name that does not resolve");
     return found;
   }
 }
 
-/** A connection to one of the addresses that were checked. */
-function connectTo(url: URL, found: LookupAddress[]): Socket {
-  const lookup: LookupFunction = (_, { all }, done) =>
-    all ? done(null, found) : done(null, found[0].address, found[0].family);
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  if (url.protocol === "http:") return connect({ host, port: Number(url.port || 80), lookup });
-  const servername = isIP(host) === 0 ? host : "";
-  const port = Number(url.port || 443);
-  return connectTls({ host, port, lookup, servername, ALPNProtocols: ["h2"], minVersion: "TLSv1.2" });
+function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, "");
 }
 
-/** gRPC's frame (no compression, length) around a protobuf message whose field 1 is the text. */
-function framed(json: string): Buffer {
-  const text = Buffer.from(json);
-  const length: number[] = [];
-  let rest = text.length;
-  for (; rest > 127; rest = Math.floor(rest / 128)) length.push((rest % 128) + 128);
-  const message = Buffer.concat([Buffer.from([0x0a, ...length, rest]), text]);
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
+/** The addresses that were checked, as gRPC's own target: it resolves no name again. */
+function targetOf(url: URL, addresses: readonly string[]): string {
+  const port = url.port || (url.protocol === "http:" ? "80" : "443");
+  const v6 = addresses.filter((address) => isIPv6(address));
+  const v4 = addresses.filter((address) => !isIPv6(address));
+  return v4.length > 0
+    ? `ipv4:${v4.map((address) => `${address}:${port}`).join(",")}`
+    : `ipv6:${v6.map((address) => `[${address}]:${port}`).join(",")}`;
 }
 
-/** @returns undefined for what is not one uncompressed frame with a message whose only field is the text */
-function unframed(bytes: Buffer): string | undefined {
-  if (bytes.length < 5 || bytes[0] !== 0 || bytes.readUInt32BE(1) !== bytes.length - 5) return undefined;
-  if (bytes.length === 5 || bytes[5] !== 0x0a) return undefined;
-  let [length, at, scale] = [0, 6, 1];
-  for (; at < bytes.length && at < 11; at++, scale *= 128) {
-    length += (bytes[at] & 127) * scale;
-    if (bytes[at] < 128) return at + 1 + length === bytes.length ? bytes.toString("utf8", at + 1) : undefined;
-  }
-  return undefined;
+function credentialsOf(url: URL): ChannelCredentials {
+  if (url.protocol === "http:") return credentials.createInsecure();
+  // What this process trusts, NODE_EXTRA_CA_CERTS among it: gRPC would take its own list.
+  return credentials.createSsl(Buffer.from(getCACertificates("default").join("\n")));
+}
+
+const certificateTroubles: readonly [RegExp, string][] = [
+  [/self-signed certificate|local issuer certificate|unable to verify/, "UNABLE_TO_VERIFY_LEAF_SIGNATURE"],
+  [/certificate has expired/, "CERT_HAS_EXPIRED"],
+  [/does not match certificate's altnames/, "ERR_TLS_CERT_ALTNAME_INVALID"],
+  [/wrong version number|packet length too long/, "EPROTO"],
+];
+
+/** The code of the error behind a connection that failed: gRPC gives its text only. */
+function connectionCodeOf(details: string): string {
+  const known = certificateTroubles.find(([pattern]) => pattern.test(details))?.[1];
+  return known ?? /\b(E[A-Z]{4,}|ERR_[A-Z_]+)\b/.exec(details)?.[1] ?? "";
+}
+
+function isUnreadable(details: string): boolean {
+  return /Error parsing response|Response message parsing|Failed to deserialize|No message received|Too few responses/i.test(
+    details,
+  );
 }

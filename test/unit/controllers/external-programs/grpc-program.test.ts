@@ -18,6 +18,13 @@ function frame(text: string): Buffer {
   return Buffer.concat([head, message]);
 }
 
+/** A gRPC frame that announces so many bytes, and has them. */
+function longFrame(bytes: number): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(bytes, 1);
+  return Buffer.concat([head, Buffer.alloc(bytes)]);
+}
+
 interface Call {
   readonly headers: http2.IncomingHttpHeaders;
   readonly body: Buffer;
@@ -129,7 +136,7 @@ test.each<{ name: string; answer: (stream: http2.ServerHttp2Stream) => void; cod
     code: "BadAnswer",
     says: "HTTP status 503",
   },
-  { name: "more than 1 MiB", answer: (s) => respond(s, Buffer.alloc(2 ** 20 + 1)), code: "TooLarge", says: "1 MiB" },
+  { name: "more than 1 MiB", answer: (s) => respond(s, longFrame(2 ** 20 + 1)), code: "TooLarge", says: "1 MiB" },
   { name: "silence", answer: () => {}, code: "Timeout", says: "within 0.4 s" },
 ])("$name is no answer", async ({ answer, code, says }) => {
   const { url } = await programOf(answer);
