@@ -2,7 +2,7 @@ import { type MetricSpec, metricName, metricTarget } from "../api/fields/metrics
 import { readQuantity } from "../api/values/quantity.ts";
 import type { CheckResult } from "./stability.ts";
 
-/** One rule of a Metrics checker, with what was measured. */
+/** One rule of a Metrics checker, with its measured value. */
 export interface MeasuredRule {
   readonly rule: MetricSpec;
   /** In the terms of the rule's target: the total of a Value, the mean of a pod of an AverageValue, percent of requests of a Utilization. */
@@ -20,8 +20,8 @@ const operators: Readonly<Record<string, (actual: number, target: number) => boo
 };
 
 /**
- * What a Metrics checker says: it fails where `actual operator target` holds for any rule, and doesn't know where no rule is broken
- * but one has no value. A rule without an operator is broken above its target.
+ * The result of a Metrics checker: Failed where `actual operator target` holds for any rule; Unknown where no rule is broken but one has
+ * no value. A rule without an operator is broken above its target.
  */
 export function checkMetrics(measured: readonly MeasuredRule[]): CheckResult {
   let unknown: string | undefined;

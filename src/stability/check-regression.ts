@@ -1,14 +1,14 @@
 import type { CheckResult } from "./stability.ts";
 
-/** What was measured at a moment. */
+/** A measured value and its time. */
 export interface Sample {
   readonly timeMs: number;
   readonly value: number;
 }
 
-/** What the built-in check compares: one measure that is bad when it rises. */
+/** Input of the built-in regression check: one measure that is bad when it rises. */
 export interface Regression {
-  /** For people: `error rate`, `response time`. */
+  /** For messages: `error rate`, `response time`. */
   readonly name: string;
   /** Samples from before the change's first step until now, in any order. */
   readonly samples: readonly Sample[];
@@ -16,21 +16,21 @@ export interface Regression {
   readonly beganMs: number;
   readonly stepMs: number;
   readonly nowMs: number;
-  /** Rise, as a share of what it was, that is no worse. */
+  /** Relative rise that does not count as worse. */
   readonly tolerance: number;
-  /** Rise, in the measure's own unit, that is no worse: what noise makes of almost nothing. */
+  /** Absolute rise that does not count as worse: noise on a value near zero. */
   readonly slack: number;
 }
 
-/** Samples that it takes to say anything. */
+/** Fewest samples on either side for a result. */
 const fewest = 3;
-/** What a step did shows within this time; nothing measured by then means that nothing can be. */
+/** Samples after a step arrive within this time; without any by then, the result is Unknown. */
 const patienceMs = 120_000;
 
 /**
  * Whether a measure is worse than before a change: the median since the last step lies above the median before the first one by more
- * than tolerance and slack, and above nine tenths of what was measured then, so that a noisy service trips nothing.
- * Until enough was measured after a step it passes, for two minutes.
+ * than tolerance and slack, and above the 90th percentile from before, so that a noisy service does not fail.
+ * With too few samples after a step it passes, for at most two minutes.
  */
 export function checkRegression({ name, samples, beganMs, stepMs, nowMs, tolerance, slack }: Regression): CheckResult {
   const valid = samples.filter(({ value }) => Number.isFinite(value));
@@ -52,7 +52,7 @@ function sorted(samples: readonly Sample[]): number[] {
   return samples.map(({ value }) => value).toSorted((a, b) => a - b);
 }
 
-/** The next sample at or above a share of them. */
+/** The smallest sample with this share of all samples at or below it. */
 function quantile(values: readonly number[], share: number): number {
   return values[Math.min(values.length - 1, Math.ceil(share * values.length) - 1)];
 }

@@ -1,22 +1,22 @@
-/** What one checker said when it was asked. `Unknown`: it couldn't be asked, or doesn't know. */
+/** The result of one checker. `Unknown`: it could not be run, or does not know. */
 export type CheckResult =
   | { readonly kind: "Passed" }
   | { readonly kind: "Failed" | "Unknown"; readonly message: string };
 
-/** One of `spec.stabilityCheckers`, with what it said last. */
+/** One of `spec.stabilityCheckers`, with its last result. */
 export interface CheckerReading {
-  /** Its own, such as `stabilityCheckers[0]`: what is remembered of it goes by this name. */
+  /** Such as `stabilityCheckers[0]`; its state is kept under this name. */
   readonly name: string;
   readonly stabilizationAction: "Pause" | "Rollback";
   readonly coolDownSeconds: number;
   readonly result: CheckResult;
 }
 
-/** What is remembered of a checker that failed, as plain JSON. */
+/** The state of a checker that failed, as plain JSON. */
 export interface CheckerTrip {
   readonly name: string;
   readonly action: "Pause" | "Rollback";
-  /** When it failed first, and when it was last seen to fail or not to know. */
+  /** When it failed first, and when its result was last Failed or Unknown. */
   readonly sinceMs: number;
   readonly lastMs: number;
   readonly message: string;
@@ -26,12 +26,12 @@ export interface StabilityState {
   readonly trips: readonly CheckerTrip[];
 }
 
-/** Stands between why a checker failed and why it can't be asked since. */
+/** Stands in a message between why a checker failed and why its result is unknown since then. */
 export const sinceUnknown = "; now its result is unknown: ";
 
-/** What the checkers let changes do. */
+/** What the checkers allow changes to do. */
 export interface StabilityDecision {
-  /** GoOn; Pause: no step, nobody is let go; Rollback: all pods that are out of service come back, and no step is made. */
+  /** GoOn; Pause: no step, no pod leaves service; Rollback: all pods that are out of service come back, and no step is made. */
   readonly action: "GoOn" | "Pause" | "Rollback";
   readonly reason: "ChecksPassed" | "CheckFailed" | "CheckUnknown" | "CoolingDown";
   readonly message: string;
@@ -39,10 +39,10 @@ export interface StabilityDecision {
 }
 
 /**
- * What the checkers let changes do now. A failed one acts until it has passed for coolDownSeconds; one that can't be asked pauses
- * changes, and rolls none back; Rollback wins over Pause. A checker that failed and can't be asked since has not passed.
+ * What the checkers allow changes to do now. A failed checker acts until it has passed for coolDownSeconds; an Unknown one pauses changes
+ * and rolls none back; Rollback wins over Pause. A checker that failed and has been Unknown since then has not passed.
  *
- * @param state what the last decision gave; undefined at the start
+ * @param state of the last decision; undefined at the start
  */
 export function decideStability(
   state: StabilityState | undefined,

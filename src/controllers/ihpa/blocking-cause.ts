@@ -2,7 +2,7 @@ import type { Cause } from "../../api/cause.ts";
 import { isOwnedBy, ownerName } from "../../api/owner-reference.ts";
 import type { IhpaInput } from "./ihpa-input.ts";
 
-/** What keeps an IHPA from acting, the worst first. */
+/** What keeps an IHPA from scaling; of several causes the most severe one. */
 export function blockingCauseOf({
   ihpa,
   scale,

@@ -2,7 +2,7 @@ import type { Accuracy } from "../../api/kinds/horizontal-portrait.ts";
 import type { ForecastAccuracy } from "../../decide/decision.ts";
 import type { Claim } from "../status/set-condition.ts";
 
-/** Whether the forecast may decide, as a condition. */
+/** The condition that says whether decisions may use the forecast. */
 export function trustClaim({ isTrusted, reason, metric, message }: ForecastAccuracy): Claim {
   return {
     type: "ForecastTrusted",
@@ -13,9 +13,9 @@ export function trustClaim({ isTrusted, reason, metric, message }: ForecastAccur
 }
 
 /**
- * The figures of the gate as a status shows them; what could not be compared is left out.
+ * The figures of the accuracy gate as a status shows them; what could not be compared is left out.
  *
- * @param measured what the portrait's own forecast measured in replays: coverage of more levels
+ * @param measured accuracy of the portrait's forecast in replays, which covers more levels
  * @param updateTime RFC 3339, whole seconds
  */
 export function accuracyStatus(
@@ -38,7 +38,7 @@ export function accuracyStatus(
   };
 }
 
-/** A forecast that has lost its trust for now is worth a longer look. */
+/** A forecast that is not trusted now may be again: KeepObserving. */
 function verdictOf({ isTrusted, reason }: ForecastAccuracy): NonNullable<Accuracy["verdict"]> {
   if (reason === "BacktestFailed") return "NotPredictable";
   return isTrusted ? "Enable" : "KeepObserving";

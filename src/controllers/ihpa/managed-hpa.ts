@@ -3,7 +3,7 @@ import { ihpaLabel, managedHpaName, replicasMetric } from "../../api/labels.ts";
 import { isOwnedBy, ownerReferenceTo } from "../../api/owner-reference.ts";
 import type { KubeObject } from "../../kube/client/resource.ts";
 
-/** The part of autoscaling/v2 that we read. */
+/** The fields of autoscaling/v2 that are read. */
 export interface HorizontalPodAutoscaler extends KubeObject {
   readonly spec: {
     readonly scaleTargetRef: { readonly apiVersion?: string; readonly kind: string; readonly name: string };
@@ -36,10 +36,10 @@ export function replicasMetricEntry(ihpa: string): object {
 }
 
 /**
- * The HPA that a Managed IHPA owns: it follows the served number at once and exactly. All damping is in the number, so
- * its own policies never bind and it has no stabilisation.
+ * The HPA that a Managed IHPA owns: it follows the served replica count at once and exactly. All damping is in that count, so the HPA's
+ * own policies never bind and it has no stabilization.
  *
- * @param limits the widest that spec and bounds allow: the number itself keeps to what holds now
+ * @param limits the widest that spec and bounds ever allow: the decision itself keeps to those that hold now
  * @param exact whether this cluster knows a tolerance per HPA (Kubernetes 1.35 and later)
  */
 export function managedHpa(
@@ -50,7 +50,7 @@ export function managedHpa(
   const { name, namespace } = ihpa.metadata;
   const { disabled: upDisabled } = ihpa.spec.behavior.scaleUp ?? {};
   const { disabled: downDisabled } = ihpa.spec.behavior.scaleDown ?? {};
-  // A period of 15 s is the shortest round; the largest figures that the API takes never bind.
+  // A period of 15 s is the HPA's sync period; the largest value that the API accepts never binds.
   const policies = [{ type: "Percent", value: 2_000_000_000, periodSeconds: 15 }];
   const direction = (disabled: boolean | undefined) => ({
     stabilizationWindowSeconds: 0,
@@ -69,7 +69,7 @@ export function managedHpa(
     },
     spec: {
       scaleTargetRef: ihpa.spec.scaleTargetRef,
-      // The HPA takes no minimum of 0 without the HPAScaleToZero feature.
+      // Without the HPAScaleToZero feature an HPA accepts no minimum of 0.
       minReplicas: Math.max(1, limits.minReplicas),
       maxReplicas: limits.maxReplicas,
       metrics: [replicasMetricEntry(name)],

@@ -3,7 +3,7 @@ import type { LoadForecast } from "../../decide/demand/load-forecast.ts";
 import type { WorkloadMemory } from "../workload/workload-memory.ts";
 
 /**
- * The forecast of a metric as a portrait's status shows it, on regular steps again up to where the portrait expires.
+ * The forecast of a metric in a portrait's status, back on regular steps, until the portrait expires.
  *
  * @returns undefined where the status has no forecast of the metric, or does not say how far it reaches
  */

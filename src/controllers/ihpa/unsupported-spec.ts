@@ -2,7 +2,7 @@ import type { Cause } from "../../api/cause.ts";
 import { algorithmFault } from "../../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 
-/** What the API accepts of a spec and this version does not support; nothing where it supports all of it. */
+/** The parts of a valid spec that this version does not support. */
 export function unsupportedParts(spec: IntelligentHorizontalPodAutoscalerSpec): Cause<"AlgorithmNotSupported">[] {
   const { portraitProviders } = spec;
   const found: Cause<"AlgorithmNotSupported">[] = [];

@@ -23,10 +23,10 @@ export interface MetricSourceControllerOptions {
 }
 
 const probeMs = 60_000;
-/** A source that answers is written down as reached this often. */
+/** The status of a source that answers is renewed this often. */
 const renewMs = 300_000;
 
-/** Asks each MetricSource something simple once a minute, so that a bad address or Secret shows before anybody needs it. */
+/** Probes each MetricSource once a minute, so that a bad address or Secret shows before a decision needs it. */
 export class MetricSourceController {
   readonly #options: MetricSourceControllerOptions;
   readonly #writtenMs = new Map<string, number>();
@@ -36,7 +36,7 @@ export class MetricSourceController {
     this.#options = options;
   }
 
-  /** Brings one source's status about. A throw means again, with backoff. */
+  /** Reconciles one source's status. A throw means again, with backoff. */
   async reconcile(key: string): Promise<Next> {
     const { cache, applier, events, now } = this.#options;
     const object = cache.get(parseKey(key));
@@ -83,7 +83,7 @@ export class MetricSourceController {
       reason,
       message: message.slice(0, 1024),
     });
-    // The rule on namespaces is about workloads; the probe speaks for nobody.
+    // The probe belongs to no namespace, so it takes one that is allowed.
     const outcome = await this.#options.sources.get(object.metadata.name, object.spec.tenancy.namespaces?.[0] ?? "");
     switch (outcome.kind) {
       case "Fault":
@@ -107,7 +107,7 @@ export class MetricSourceController {
   }
 }
 
-/** Of several sources that are marked as default one is; the others are told which. */
+/** Of several sources marked as default only the oldest is; the others get a condition that names it. */
 function defaultClaims({ metadata: { name }, spec }: MetricSource, all: readonly MetricSource[]): Claim[] {
   if (!spec.default) return [];
   const first = defaultOf(all)?.metadata.name ?? name;

@@ -5,7 +5,7 @@ import type { KubeClient } from "../../kube/client/client.ts";
 import { KubeError } from "../../kube/client/kube-error.ts";
 import { type KubeObject, resources } from "../../kube/client/resource.ts";
 
-/** No metric source and no program outside stands at the API server's own addresses; on loopback that is the policy's own matter. */
+/** Refuses the API server's own addresses to metric sources and external programs; loopback is left to the policy. */
 export async function withoutApiServer(policy: AddressPolicy, { hostname }: URL): Promise<AddressPolicy> {
   const host = hostname.replace(/^\[|\]$/g, "");
   const found = await lookup(host, { all: true }).catch(() => []);
@@ -20,8 +20,8 @@ function isLoopback(address: string): boolean {
 /**
  * Reads one key of a Secret.
  *
- * @param own our namespace, the only one whose Secrets we may read unless somebody grants more
- * @throws KubeError NotFound, with a sentence that names the Secret
+ * @param own the controller's namespace, the only one whose Secrets it may read by default
+ * @throws KubeError NotFound, with a message that names the Secret
  */
 export async function readSecret(
   client: KubeClient,

@@ -8,13 +8,13 @@ import { PrometheusClient, type RequestReport } from "../../collect/prometheus/p
 import { confined } from "../../collect/prometheus/tenancy.ts";
 import type { Cache } from "../../kube/watch/cache.ts";
 
-/** A metric store ready to be asked. */
+/** A metric store, ready for queries. */
 export interface OpenSource {
   readonly name: string;
   readonly client: PrometheusClient;
   readonly stepMs: number;
   readonly lagMs: number;
-  /** The query as this source runs it for a workload of `namespace`. @throws CollectError when it can't be confined */
+  /** The query as this source runs it for a workload of `namespace`. @throws CollectError when it can't be confined to that */
   readonly tenantQuery: (query: string, namespace: string) => string;
 }
 
@@ -29,11 +29,11 @@ export type SourceOutcome<S = OpenSource> =
 
 export interface SourcesOptions {
   readonly cache: Cache<MetricSource>;
-  /** Reads one key of a Secret. @throws with a sentence that names the Secret */
+  /** Reads one key of a Secret. @throws with a message that names the Secret */
   readonly readSecret: (ref: SecretKeyRef) => Promise<string>;
   readonly addresses?: AddressPolicy;
   readonly onRequest?: (report: RequestReport) => void;
-  /** Told when a name means another store than before: what came from it is not to be believed any more. */
+  /** Called when a name means another store than before: values from the old one are no longer valid. */
   readonly onMoved?: (source: string) => void;
   readonly now: () => number;
 }
@@ -52,7 +52,7 @@ interface OpenedSource {
 export class Sources {
   readonly #options: SourcesOptions;
   readonly #open = new Map<string, OpenedSource>();
-  /** Which store each name meant last; kept while a source is deleted and made again. */
+  /** The store that each name meant last; kept while a source is deleted and created again. */
   readonly #stores = new Map<string, string>();
 
   constructor(options: SourcesOptions) {
@@ -96,7 +96,7 @@ export class Sources {
       version,
       openedMs: nowMs,
       outcome: this.#openSource(object).catch((error: Error) => {
-        // A Secret that is missing now may be there at the next try.
+        // A missing Secret may exist at the next try.
         if (this.#open.get(name) === opening) this.#open.delete(name);
         const about = error instanceof CollectError ? "" : `MetricSource ${name}: `;
         return fault("SourceRefused", about + error.message);

@@ -4,7 +4,7 @@ import { formatKey, keyOf } from "../../kube/client/resource.ts";
 import { stamp } from "../../kube/times.ts";
 import type { PortraitWriter } from "./portrait-writer.ts";
 
-/** A burst's portrait speaks of now; one that says the same again is written only to live on. */
+/** How long a burst's portrait is valid; an unchanged one is written again only to stay valid. */
 const validMs = 300_000;
 const renewMs = 30_000;
 
@@ -13,7 +13,7 @@ export interface BurstPortraitsOptions {
   readonly now: () => number;
 }
 
-/** Whether a portrait shows the bursts that decisions find: such a one is written from the decision, and read by none. */
+/** Whether a portrait shows bursts: it is written from the decision, and no decision reads it. */
 export function showsBursts({ metadata, spec }: HorizontalPortrait): boolean {
   return (
     metadata.deletionTimestamp === undefined &&
@@ -23,7 +23,7 @@ export function showsBursts({ metadata, spec }: HorizontalPortrait): boolean {
   );
 }
 
-/** Writes what decisions made of bursts into the portraits of Burst providers, every half minute. */
+/** Writes bursts that decisions found into the portraits of Burst providers, every half minute. */
 export class BurstPortraits {
   readonly #options: BurstPortraitsOptions;
   readonly #written = new Map<string, { readonly atMs: number; readonly generation: number | undefined }>();
@@ -32,7 +32,7 @@ export class BurstPortraits {
     this.#options = options;
   }
 
-  /** Shows a decision in those of an IHPA's portraits that show bursts. Without a burst they say so, and propose nothing. */
+  /** Writes a decision's burst into the IHPA's Burst portraits. Without a burst they say so, and propose nothing. */
   async show(portraits: readonly HorizontalPortrait[], { proposals, message }: Decision): Promise<void> {
     const { writer, now } = this.#options;
     const burst = proposals.find(({ provider }) => provider === "Burst");

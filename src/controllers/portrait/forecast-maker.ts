@@ -24,11 +24,11 @@ export interface ForecastMakerOptions {
   readonly now: () => number;
 }
 
-/** The horizon grows by this while the source is silent: forecasts of one length share what their replays taught. */
+/** The horizon grows in steps of this while the source is silent: forecasts of the same length share learned weights. */
 const silenceStepMs = 3_600_000;
-/** Forecasts are made on steps of at least this. */
+/** Smallest step of a forecast. */
 const forecastStepMs = 300_000;
-/** Replays are most of a forecast's cost; what they taught stays good for some hours. */
+/** Replays are most of a forecast's cost; the weights learned from them stay good for some hours. */
 const weightsKeptMs = 6 * 3_600_000;
 
 /** Makes forecasts of a workload's loads from their history, on worker threads. */
@@ -66,11 +66,11 @@ export class ForecastMaker {
     const key = formatKey(keyOf(ihpa));
     const past = await pastOf(metricReader, workload.subject(ihpa, key), metric, prediction.history);
     if (past.kind === "Unknown") return past.fault;
-    // While the source is silent the forecast made before holds until it expires: an old past gives no newer future.
+    // While the source is silent the previous forecast is kept until it expires: an old history gives no better one.
     if (past.fault && isValid(portrait, now())) return past.fault;
     const { stepMs } = past.series;
     const series = resample(past.series, Math.ceil(forecastStepMs / stepMs) * stepMs);
-    // From the end of what is known the forecast has to reach over the silence too.
+    // The forecast starts at the end of the history, so it has to cover the silence too.
     const silences = Math.floor(Math.max(0, now() - endMs(series)) / silenceStepMs) + 1;
     const horizon = Math.ceil((silences * silenceStepMs + parseDuration(prediction.horizon)) / series.stepMs);
     const memory = `${key}/${name}`;
@@ -92,7 +92,7 @@ export class ForecastMaker {
       case "NotPredictable":
         return { reason: "NotPredictable", message: `${name}: ${outcome.why}` };
       case "Forecast":
-        // From a thread comes a copy: only what was learned anew counts from now.
+        // The thread returns a copy: only weights that have changed are new.
         if (outcome.forecast.weights && !isDeepStrictEqual(outcome.forecast.weights, kept?.weights))
           this.#weights.set(memory, { weights: outcome.forecast.weights, atMs: now() });
         return overLead(outcome.forecast, workload.lastDecision?.lead.seconds);

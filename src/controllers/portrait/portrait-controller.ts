@@ -36,19 +36,19 @@ export interface PortraitControllerOptions extends ForecastMakerOptions {
   readonly workloads: { get(key: string): WorkloadMemory | undefined };
 }
 
-/** A predictive portrait is made anew this often. */
+/** A predictive portrait is renewed this often. */
 const refreshMs = 600_000;
 /** After a failure, and while the history is still being read. */
 const retryMs = 30_000;
 const reactiveRefreshMs = 30_000;
-/** A reactive portrait speaks of now; one that says the same again is written only to live on. */
+/** How long a reactive portrait is valid; an unchanged one is written again only to stay valid. */
 const reactiveValidMs = 300_000;
-/** Lead of a workload that nothing was decided for yet. */
+/** Lead of a workload without a decision yet. */
 const usualLeadSeconds = 120;
 
 /**
- * Makes the predictive and reactive portraits that providers ask for, and publishes them, so that servers can go on from them alone.
- * Those of bursts are written from the decision (`BurstPortraits`).
+ * Makes and publishes the predictive and reactive portraits of providers, so that servers can answer from them alone.
+ * Burst portraits are written from the decision (`BurstPortraits`).
  */
 export class PortraitController {
   readonly #options: PortraitControllerOptions;
@@ -69,7 +69,7 @@ export class PortraitController {
       writer.forget(key);
       return {};
     }
-    if (portrait.spec.externalGeneratorName !== undefined) return {}; // somebody else's to write
+    if (portrait.spec.externalGeneratorName !== undefined) return {}; // an external generator writes it
     const algorithm = algorithmOf(portrait.spec);
     if (algorithm === "External") return {};
     const fault = algorithmFault(portrait.spec);
@@ -95,7 +95,7 @@ export class PortraitController {
     return { recheckAfterMs: every };
   }
 
-  /** @returns whether a portrait was made; false means soon again */
+  /** @returns whether a portrait was made; false means a retry soon */
   async #predict(
     portrait: HorizontalPortrait,
     ihpa: IntelligentHorizontalPodAutoscaler,
@@ -139,7 +139,7 @@ export class PortraitController {
     return true;
   }
 
-  /** @returns whether a portrait was made; false means soon again */
+  /** @returns whether a portrait was made; false means a retry soon */
   async #react(
     portrait: HorizontalPortrait,
     ihpa: IntelligentHorizontalPodAutoscaler,
@@ -173,7 +173,7 @@ export class PortraitController {
     return true;
   }
 
-  /** Whether a reactive portrait that stands says the same, and lives on for a while. */
+  /** Whether the published reactive portrait is the same, and valid for a while. */
   #saysTheSame({ metadata, status }: HorizontalPortrait, data: PortraitData): boolean {
     const before = status?.portraitData;
     return (

@@ -1,13 +1,13 @@
 import type { HorizontalPortraitStatus } from "../../api/kinds/horizontal-portrait.ts";
 
-/** A portrait's status stays under 8 KiB, with room for what the API server adds. */
+/** Limit of a portrait's status: 8 KiB, less what the API server adds. */
 const mostBytes = 7_900;
 
 type Metric = NonNullable<NonNullable<HorizontalPortraitStatus["forecast"]>["metrics"]>[number];
 
 /**
- * A status made small enough to be stored: the forecasts beside the portrait are drawn with fewer points, the largest first. Each
- * point takes the highest values of those it stands for, so that a band never lies below the forecast's.
+ * A status small enough to be stored: its forecasts get fewer points, the largest forecast first. Each point takes the highest values of
+ * those it replaces, so that a band never lies below the forecast.
  */
 export function withinSize(status: HorizontalPortraitStatus): HorizontalPortraitStatus {
   let small = status;

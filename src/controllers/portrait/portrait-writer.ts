@@ -48,7 +48,7 @@ export class PortraitWriter {
       });
   }
 
-  /** A portrait that can't be made now keeps its content: that is valid until it expires. */
+  /** Reports a failure. The portrait keeps its content, which is valid until it expires. */
   fail(portrait: HorizontalPortrait, { reason, message }: Cause): Promise<void> {
     const { portraitData, forecast, accuracy, periods } = portrait.status ?? {};
     const stillValid = isValid(portrait, this.#options.now());
@@ -79,7 +79,7 @@ export class PortraitWriter {
   }
 }
 
-/** Whether what a portrait says still holds. */
+/** Whether a portrait has not expired. */
 export function isValid({ status }: HorizontalPortrait, nowMs: number): boolean {
   return Date.parse(status?.portraitData?.expireTime ?? "") > nowMs; // false where there is none
 }

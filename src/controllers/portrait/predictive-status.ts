@@ -11,10 +11,10 @@ import type { PortraitContent } from "./portrait-writer.ts";
 const shownLevels = [0.5, 0.9, 0.95, 0.99] as const;
 
 /**
- * What a predictive portrait says: the replicas over time, the forecasts that they rest on, and how good those have been.
+ * The status of a predictive portrait: replicas over time, the forecasts behind them, and how accurate those have been.
  *
  * @param forecasts by metric, not empty; the first one's accuracy is shown
- * @param evaluated how the gate has judged them in the last decision; undefined before the first
+ * @param evaluated the accuracy gate's result in the last decision; undefined before the first
  */
 export function predictiveStatus(
   data: PortraitData,
@@ -23,7 +23,7 @@ export function predictiveStatus(
   nowMs: number,
 ): { readonly content: PortraitContent; readonly claims: readonly Claim[] } {
   const [first] = forecasts.values();
-  // Servers go on from what is published: from a forecast that has lost its trust they must not.
+  // Servers answer from what is published, and must not use a forecast that is not trusted.
   const isDropped = evaluated?.isTrusted === false;
   const method = first.method.slice(0, 256);
   const accuracy = accuracyOf(first, nowMs);

@@ -4,10 +4,10 @@ import type { PodRequests } from "../workload/metric-query.ts";
 import type { LiveLoad } from "../workload/metric-subject.ts";
 
 /**
- * A checker's rule with what was measured, in the terms of its target: a Value target takes the workload's total, an AverageValue target
- * what each pod in service has of it, a Utilization target that in percent of what the pods request.
+ * A checker's rule with its measured value, in the terms of its target: the workload's total for Value, the share of each pod in
+ * service for AverageValue, and that in percent of the pods' requests for Utilization.
  *
- * @param load the workload's total; undefined where it has not been asked for
+ * @param load the workload's total; undefined where it has not been read yet
  * @param online pods in service
  */
 export function measuredRule(

@@ -7,21 +7,21 @@ import type { Sources } from "../metric-source/sources.ts";
 
 type RegressionSpec = NonNullable<StabilityChecker["regression"]>;
 
-/** What is compared: far enough back for a median, near enough to be of now. */
+/** Time span that is compared: long enough for a median, short enough to be current. */
 const spanMs = 15 * 60_000;
 const stepMs = 15_000;
 const longestMs = 3000;
-/** Rises that are no worse, whatever they are a share of: of requests that fail, and in seconds. */
+/** Rises that never count as a regression: in the share of failed requests, and in seconds. */
 const slack = { errorRate: 0.005, responseTime: 0.01 } as const;
 
 /**
- * Asks metric sources whether a workload's error rate or response time got worse with a change. Both sides of it are read from the
- * source, so that nothing is lost in a restart.
+ * Checks in metric sources whether a workload's error rate or response time got worse with a change. The time before the change is read
+ * from the source too, so that a restart loses nothing.
  */
 export class RegressionWatch {
   readonly #sources: Sources;
   readonly #now: () => number;
-  /** What was before a change, by who asks for it: it is over and does not change. */
+  /** Samples from before a change, by key: they do not change any more. */
   readonly #before = new Map<string, { readonly beganMs: number; readonly samples: readonly Sample[] }>();
 
   constructor({ sources, now }: { sources: Sources; now: () => number }) {
@@ -30,8 +30,8 @@ export class RegressionWatch {
   }
 
   /**
-   * @param key of whoever asks, for what is remembered
-   * @param change the one under way; without one nothing can have become worse by it
+   * @param key of the checker, under which samples are kept
+   * @param change the one in progress; without one there is no regression
    */
   async check(
     key: string,
@@ -64,7 +64,7 @@ export class RegressionWatch {
     return worst("Failed") ?? worst("Unknown") ?? { kind: "Passed" };
   }
 
-  /** @param key whoever asked, or the beginning of it */
+  /** @param key of the checker, or a prefix of it */
   forget(key: string): void {
     for (const each of this.#before.keys()) if (each.startsWith(`${key}/`)) this.#before.delete(each);
   }
@@ -94,7 +94,7 @@ export class RegressionWatch {
     const known = this.#before.get(key);
     const before =
       known?.beganMs === beganMs ? known.samples : await read(beganMs - spanMs, Math.min(beganMs - 1, untilMs));
-    // Whole only once the source has had the time to hear of it.
+    // Complete only once the source has had time to receive the samples.
     if (untilMs >= beganMs) this.#before.set(key, { beganMs, samples: before });
     return [...before, ...(await read(Math.max(lastStepMs + 1, untilMs - spanMs), untilMs))];
   }

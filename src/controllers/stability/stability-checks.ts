@@ -24,15 +24,14 @@ import type { MetricSubject } from "../workload/metric-subject.ts";
 import { measuredRule } from "./checker-rules.ts";
 import type { RegressionWatch } from "./regression-watch.ts";
 
-/** A workload whose checkers are to be asked. */
+/** A workload whose checkers are run. */
 export interface CheckSubject {
   readonly key: string;
   readonly ihpa: IntelligentHorizontalPodAutoscaler;
   readonly pods: readonly Pod[];
-  /** How the workload's own metrics are read. */
   /** Whose metrics are read. */
   readonly metrics: MetricSubject;
-  /** The change under way. */
+  /** The change in progress. */
   readonly change: GrayStep["change"];
 }
 
@@ -40,18 +39,18 @@ export interface StabilityChecksOptions {
   readonly metricReader: Pick<MetricReader, "follow" | "forget" | "hasAsked" | "now">;
   readonly regressions: Pick<RegressionWatch, "check" | "forget">;
   readonly programs: Pick<ExternalPrograms, "ask" | "fault">;
-  /** Called for each checker that was asked. */
+  /** Called with the result of each checker. */
   readonly onResult?: (kind: CheckResult["kind"]) => void;
   /** Called when all checkers of an IHPA have answered. */
   readonly onAnswered: (key: string) => void;
-  /** How long answers hold. */
+  /** How long a result is used. */
   readonly tickMs: number;
   readonly log: Log;
   readonly now: () => number;
 }
 
 interface Watch {
-  /** What was asked for: other checkers are other ones. */
+  /** The checkers' spec: another one starts afresh. */
   readonly spec: string;
   state: StabilityState | undefined;
   decision: StabilityDecision | undefined;
@@ -59,7 +58,7 @@ interface Watch {
   isAsking: boolean;
 }
 
-/** Asks the stability checkers of all IHPAs, once a tick each, and remembers what failed. */
+/** Runs the stability checkers of all IHPAs, once a tick each, and remembers failures. */
 export class StabilityChecks {
   readonly #options: StabilityChecksOptions;
   readonly #watches = new Map<string, Watch>();
@@ -69,14 +68,14 @@ export class StabilityChecks {
   }
 
   /**
-   * What the checkers let changes do. Where answers are due they are asked for, and `onAnswered` tells when to come again.
+   * What the checkers allow changes to do. Where results are due the checkers are run, and `onAnswered` is called when they are there.
    *
-   * @returns undefined where there are no checkers; `Asking` while answers are waited for
+   * @returns undefined where there are no checkers; `Asking` while results are awaited
    */
   decision(subject: CheckSubject): StabilityDecision | "Asking" | undefined {
     const { key, ihpa, metrics } = subject;
     const { stabilityCheckers: checkers = [], scaleMode, paused } = ihpa.spec;
-    // Nothing follows a number in Preview, and nothing changes while paused.
+    // In Preview and while paused no change is made that could be checked.
     if (checkers.length === 0 || scaleMode === "Preview" || paused) {
       if (!paused) this.forget(key);
       return undefined;
@@ -110,7 +109,7 @@ export class StabilityChecks {
     const spec = JSON.stringify([ihpa.metadata.uid, ihpa.spec.stabilityCheckers]);
     const known = this.#watches.get(key);
     if (known?.spec === spec) return known;
-    // Other checkers know nothing of what failed before; after a restart the status does.
+    // Changed checkers start without failures; after a restart the status says what had failed.
     const state = known === undefined ? restoredState(ihpa) : undefined;
     this.#options.regressions.forget(key);
     const watch: Watch = { spec, state, decision: undefined, askedMs: Number.NEGATIVE_INFINITY, isAsking: false };
@@ -134,7 +133,7 @@ export class StabilityChecks {
     watch.state = watch.decision.state;
   }
 
-  /** What one checker says; whatever goes wrong, it can't tell. */
+  /** The result of one checker; any error makes it Unknown. */
   async #result(
     { metrics, regression, external }: StabilityChecker,
     key: string,
@@ -181,7 +180,7 @@ function checkerName(index: number): string {
   return `stabilityCheckers[${index}]`;
 }
 
-/** Pods that no change took out of service are not woken by a check that fails at rest: it keeps changes from beginning. */
+/** Without a change in progress a failed check only pauses: there is nothing to roll back, and pods on standby stay there. */
 function actionOf(
   { stabilizationAction }: StabilityChecker,
   name: string,
@@ -193,8 +192,8 @@ function actionOf(
 }
 
 /**
- * What failed before a restart, as the condition `Stable` tells: its message begins with the checker's name. Where pods were wanted out
- * of service beside it, nothing had been taken back.
+ * The failure from before a restart, as the condition `Stable` shows it: its message begins with the checker's name. Where the decision
+ * beside it wanted pods out of service, nothing had been rolled back.
  */
 function restoredState({ spec, status }: IntelligentHorizontalPodAutoscaler): StabilityState | undefined {
   const stable = status?.conditions?.find(({ type }) => type === "Stable");

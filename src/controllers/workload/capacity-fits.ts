@@ -16,11 +16,11 @@ export interface CapacityFitsOptions {
   readonly now: () => number;
 }
 
-/** What was learnt is learnt anew after a day; where nothing was, an hour later there may be enough. */
+/** A fit is renewed after a day; where there was too little to learn from, it is tried again after an hour. */
 const refitMs = 86_400_000;
 const retryMs = 3_600_000;
 
-/** Learns the capacity of workloads that ask for it, from the histories of their metrics; ticks go on meanwhile. */
+/** Learns the capacity of workloads whose spec asks for it, from the history of their metrics, while ticks go on. */
 export class CapacityFits {
   readonly #options: CapacityFitsOptions;
   readonly #learning = new WeakSet<Workload>();
@@ -29,7 +29,7 @@ export class CapacityFits {
     this.#options = options;
   }
 
-  /** Learns where it is due. Failures are logged, and leave what was learnt before. */
+  /** Learns where it is due. Failures are logged, and the previous fit stays. */
   async refresh(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, subject: MetricSubject): Promise<void> {
     const { log, now } = this.#options;
     const { capacity } = ihpa.spec;
@@ -108,7 +108,7 @@ export class CapacityFits {
   }
 }
 
-/** A metric that is only looked at; its target stands for nothing. */
+/** A metric that is only observed: its target has no meaning. */
 function observedSpec({ name, source, query }: { name: string; source?: string; query?: string }): MetricSpec {
   const target = { type: "AverageValue" as const, averageValue: 1 };
   const common = { name, ...(source && { source }), ...(query && { query }) };

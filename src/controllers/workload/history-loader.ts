@@ -9,20 +9,20 @@ export interface HistoryLoaderOptions {
   readonly metricReader: Pick<MetricReader, "past" | "pods">;
   readonly log: Log;
   readonly now: () => number;
-  /** Called when a workload's past has been read, or could not be. */
+  /** Called when a workload's history has been read, or could not be. */
   readonly onLearnt?: (key: string) => void;
 }
 
-/** The first decision waits so long for the past: it is there within seconds, and without it the number would jump. */
+/** The first decision waits at most this long for the history, without which the desired count could jump. */
 const patienceMs = 30_000;
 
-/** Reads the past of workloads in the background. */
+/** Reads the history of workloads in the background. */
 export class HistoryLoader {
   readonly #options: HistoryLoaderOptions;
-  /** Whose past is being read, and whose pods' past has been. */
+  /** Workloads whose history is being read, and those whose past pods have been read. */
   readonly #learning = new WeakSet<Workload>();
   readonly #recalled = new WeakSet<Workload>();
-  /** When the past of a workload was first asked for, until a first reading has ended. */
+  /** When the history of a workload was first requested, until the first reading has ended. */
   readonly #sinceMs = new WeakMap<Workload, number>();
 
   constructor(options: HistoryLoaderOptions) {
@@ -30,9 +30,9 @@ export class HistoryLoader {
   }
 
   /**
-   * Takes in the past of metrics that have none yet, and once the pods' own, while ticks go on.
+   * Reads the history of metrics that have none yet, and once that of the pods, while ticks go on.
    *
-   * @returns whether decisions should wait: the first reading is under way
+   * @returns whether decisions should wait, as the first reading is in progress
    */
   learn(ihpa: IntelligentHorizontalPodAutoscaler, workload: Workload, subject: MetricSubject): boolean {
     const nowMs = this.#options.now();

@@ -2,26 +2,26 @@ import type { ScaleTargetRef } from "../../api/fields/fields.ts";
 import { type MetricSpec, metricName, metricTarget } from "../../api/fields/metrics.ts";
 import { readQuantity } from "../../api/values/quantity.ts";
 
-/** What a pod requests of a resource in base units (cores, bytes), or one of its containers; undefined where it requests none. */
+/** What a pod or one of its containers requests of a resource, in base units (cores, bytes); undefined where it requests none. */
 export type PodRequests = (resource: string, container?: string) => number | undefined;
 
-/** How a metric of a workload is asked for in PromQL. */
+/** The PromQL query for a metric of a workload. */
 export interface LoadQuery {
   readonly query: string;
-  /** Where the query gives one series a pod, labelled `pod`, rather than the workload's total. */
+  /** Whether the query gives one series per pod, labelled `pod`, rather than the workload's total. */
   readonly isPerPod: boolean;
   /** How far a value looks back: the window of the query's rate, 0 for a level. */
   readonly lookbackMs: number;
 }
 
-/** The window of our own rates: eight scrapes of the usual 15 s. */
+/** The window of generated rates: eight scrapes of the usual 15 s. */
 const rateWindowMs = 120_000;
 
 /**
  * The query for a workload's load by one metric: the user's own, which gives the total, else one made from the metric.
- * Nothing of the user's text is put into PromQL unquoted.
+ * User input is always quoted in PromQL.
  *
- * @returns undefined where a Prometheus has no name for such a metric
+ * @returns undefined where Prometheus has no usual name for such a metric
  */
 export function loadQuery(spec: MetricSpec, target: ScaleTargetRef, namespace: string): LoadQuery | undefined {
   const total = (query: string): LoadQuery => ({ query, isPerPod: false, lookbackMs: 0 });
@@ -46,12 +46,12 @@ export function loadQuery(spec: MetricSpec, target: ScaleTargetRef, namespace: s
   }
 }
 
-/** Asks kube-state-metrics how many pods of a workload are ready. */
+/** The number of a workload's ready pods, from kube-state-metrics. */
 export function readyPodsQuery(target: ScaleTargetRef, namespace: string): string {
   return `sum(kube_pod_status_ready{condition="true",namespace=${quoted(namespace)},pod=~${quoted(podPattern(target))}})`;
 }
 
-/** What one pod should carry, in the metric's unit; or why that can't be told. */
+/** What one pod should carry, in the metric's unit; or why that is not known. */
 export function podTarget(
   spec: MetricSpec,
   requests: PodRequests | undefined,
@@ -112,9 +112,9 @@ function matcherOf({
   return labelName(key) + matchers[operator];
 }
 
-/** Characters of the suffixes that Kubernetes makes up: no vowels, and no digits that look like letters. */
+/** Characters of the suffixes that Kubernetes generates: no vowels, and no digits that look like letters. */
 const madeUp = "[b-df-hj-np-tv-xz24-9]";
-/** The made-up part of a name never begins after this many characters: longer names are cut there. */
+/** The generated part of a name never begins after this many characters: longer names are cut there. */
 const longestPodNameBase = 58;
 const longestTemplateHash = 10;
 
@@ -129,16 +129,16 @@ export function podPattern({ kind, name }: ScaleTargetRef): string {
   const isCut = name.length + 1 + longestTemplateHash + 1 > longestPodNameBase;
   if (isCut) return `${literal(name.slice(0, longestPodNameBase - 1))}[-a-z0-9]*${suffix}`;
   const hash = `${madeUp}{1,${longestTemplateHash}}-`;
-  // Kinds that we do not know make their pods themselves, or through ReplicaSets as a Deployment does.
+  // Unknown kinds create their pods themselves, or through ReplicaSets as a Deployment does.
   return `${literal(name)}-${kind === "Deployment" ? hash : `(${hash})?`}${suffix}`;
 }
 
-/** Prometheus' labels have no dots, dashes or slashes; exporters write them as underscores. */
+/** Prometheus labels have no dots, dashes or slashes; exporters replace them by underscores. */
 function labelName(key: string): string {
   return key.replaceAll(/[^a-zA-Z0-9_]/g, "_").replace(/^[0-9]/, "_$&");
 }
 
-/** Text that a regular expression takes for itself. */
+/** Text as a regular expression that matches just that. */
 function literal(text: string): string {
   return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }

@@ -18,12 +18,12 @@ export interface MetricReaderOptions extends PastReaderOptions {
 }
 
 const defaultLagMs = 30_000;
-/** Reads the loads of all workloads: live ones in one round for all, past ones as they are asked for. */
+/** Reads the loads of all workloads: live values in one round for all, history on request. */
 export class MetricReader {
   readonly #options: MetricReaderOptions;
   readonly #subjects = new Map<string, MetricSubject>();
   readonly #afterOutage = new AfterOutage();
-  /** Keys of subjects that a round has asked for. */
+  /** Keys of subjects that a round has read. */
   readonly #asked = new Set<string>();
   readonly #past: PastReader;
   #live: ReadonlyMap<string, LiveLoad> = new Map();
@@ -33,7 +33,7 @@ export class MetricReader {
     this.#past = new PastReader(options);
   }
 
-  /** Has a workload's metrics read from now on, as they are given. */
+  /** Reads a workload's metrics from now on; called again, with the metrics and pods as they are then. */
   follow(subject: MetricSubject): void {
     const isNew = !this.#subjects.has(subject.key);
     this.#subjects.set(subject.key, subject);
@@ -47,17 +47,17 @@ export class MetricReader {
     this.#asked.delete(key);
   }
 
-  /** Whether a round has asked for a workload's metrics yet. */
+  /** Whether a round has read a workload's metrics yet. */
   hasAsked(key: string): boolean {
     return this.#asked.has(key);
   }
 
-  /** What the last round found of a metric; undefined where it did not ask. */
+  /** A metric's value of the last round; undefined where it was not read. */
   now(subject: MetricSubject, spec: MetricSpec): LiveLoad | undefined {
     return this.#live.get(loadKey(subject, spec));
   }
 
-  /** Reads every live value once: one batch a source, whatever the number of workloads. */
+  /** Reads every live value once, in one batch per source, whatever the number of workloads. */
   async round(): Promise<void> {
     const { sources, now, live: liveValues } = this.#options;
     const subjects = [...this.#subjects.values()];
@@ -85,7 +85,7 @@ export class MetricReader {
           loadOf(this.#afterOutage.plausible(key, value, now(), windows.get(key) ?? embeddedStepMs), lagMs),
         );
     };
-    this.#live = live; // before it is full: a round that fails leaves values missing, never old
+    this.#live = live; // set before it is filled: a round that fails leaves values missing, never old ones
     await Promise.all([
       ...[...batches].map(async ([source, queries]) =>
         take(await liveValues.read(source.client, queries, { atMs: now() - source.lagMs }), source.lagMs),
@@ -95,12 +95,12 @@ export class MetricReader {
     for (const { key } of subjects) if (this.#subjects.has(key)) this.#asked.add(key);
   }
 
-  /** All of a load's history that could be read. Failures are outcomes. */
+  /** As much of a load's history as could be read. Failures are return values. */
   past(subject: MetricSubject, spec: MetricSpec, span: string): Promise<PastLoad> {
     return this.#past.past(subject, spec, span);
   }
 
-  /** What the workload's sources know of its pods' past; nothing where they have none of kube-state-metrics' series. */
+  /** The workload's past pods, from the series of kube-state-metrics; none where its sources do not have them. */
   pods(subject: MetricSubject): Promise<PodRecord[]> {
     return this.#past.pods(subject);
   }

@@ -38,7 +38,7 @@ export async function routeOf(
   }
 }
 
-/** Why a source did not answer a query, as conditions say it. */
+/** Why a source did not answer a query, as a cause for conditions. */
 export function faultOf({ code, message }: CollectError): Cause {
   const isRefused = code === "Unauthorized" || code === "BadAddress" || code === "BadQuery";
   return { reason: isRefused ? "SourceRefused" : "SourceUnreachable", message };

@@ -17,30 +17,30 @@ export interface MetricSubject {
   readonly pods: readonly PodRecord[];
 }
 
-/** What is known of one metric's past. */
+/** The history of one metric. */
 export type PastLoad =
   /** `fault` says why its newest part is missing. */
   | { readonly kind: "Known"; readonly series: Series; readonly fault?: Cause }
   | { readonly kind: "Unknown"; readonly fault: Cause };
 
-/** One metric of one subject now. */
+/** The live value of one metric of one subject. */
 export interface LiveLoad {
   /** Null where there is none: missing is never zero. */
   readonly value: number | null;
-  /** How long after the instant asked for a sample can be trusted to be there. */
+  /** Delay of the source: samples older than this are complete. */
   readonly lagMs: number;
   readonly fault?: Cause;
 }
 
-/** What a metric measures, whatever its target and its name: another one has another history. */
+/** Identifies what a metric measures, without its target and name: another identity has another history. */
 export function metricIdentity(spec: MetricSpec): string {
   const { name: _, ...rest } = spec;
   return JSON.stringify(rest, (field, value) => (field === "target" ? undefined : value));
 }
 
 /**
- * The name of a load in the embedded history: by what it measures of which workload, so that an IHPA that is made again finds it
- * and one that asks for something else does not.
+ * The name of a load in the embedded history: by workload and by what is measured, so that an IHPA that is created again finds it,
+ * and one with another metric does not.
  */
 export function loadKey({ namespace, target }: Pick<MetricSubject, "namespace" | "target">, spec: MetricSpec): string {
   return `${workloadKey({ namespace, target })}/${hash("sha256", metricIdentity(spec), "base64url").slice(0, 16)}`;

@@ -27,13 +27,13 @@ export interface PastReaderOptions {
 
 /** Step of the embedded history. */
 export const embeddedStepMs = 60_000;
-/** A history whose newest value is older than this says that the source is silent. */
+/** A source is silent when the newest value of a history is older than this. */
 const silentMs = 900_000;
-/** Pods' own history reaches this far back, at this step: thousands of pods a month would be too much to ask for. */
+/** Past pods are read this far back, at this step: a month of thousands of pods would be too much for one query. */
 const podsSpanMs = 2 * 86_400_000;
 const podsStepMs = 60_000;
 
-/** Reads the past of loads and of pods. */
+/** Reads the history of loads and of pods. */
 export class PastReader {
   readonly #options: PastReaderOptions;
 
@@ -41,7 +41,7 @@ export class PastReader {
     this.#options = options;
   }
 
-  /** All of a load's history that could be read. Failures are outcomes. */
+  /** As much of a load's history as could be read. Failures are return values. */
   async past(subject: MetricSubject, spec: MetricSpec, span: string): Promise<PastLoad> {
     const { sources, histories, metrics, now } = this.#options;
     const route = await routeOf(sources, subject, spec);
@@ -66,13 +66,13 @@ export class PastReader {
               message: `metric source ${name} has no value of ${metricName(spec)} in the last ${span}: ${route.load.query}`,
             },
       };
-    // Old parts that fail make a history shorter, not stale.
+    // Where only old parts could not be read, the history is shorter, not stale.
     if (fault && (freshAtMs === undefined || now() - freshAtMs > stepMs))
       return { kind: "Known", series, fault: faultOf(fault) };
     return { kind: "Known", series, ...this.#silence(series, metricName(spec)) };
   }
 
-  /** What the workload's sources know of its pods' past; nothing where they have none of kube-state-metrics' series. */
+  /** The workload's past pods, from the series of kube-state-metrics; none where its sources do not have them. */
   async pods(subject: MetricSubject): Promise<PodRecord[]> {
     const { sources, log, now } = this.#options;
     for (const spec of subject.metrics) {
@@ -90,7 +90,7 @@ export class PastReader {
           },
           { startMs: toMs - podsSpanMs, endMs: toMs, stepMs: podsStepMs },
         );
-        return records.filter(({ uid }) => uid !== ""); // old exporters tell no uid, and names come again
+        return records.filter(({ uid }) => uid !== ""); // old exporters give no uid, and names are used again
       } catch (error) {
         if (!(error instanceof CollectError)) throw error;
         log.warn("the history of pods could not be read", { ihpa: subject.key, error: error.message });

@@ -6,18 +6,18 @@ import type { Series } from "../../series/series.ts";
 import type { MetricReader } from "./metric-reader.ts";
 import type { MetricSubject, PastLoad } from "./metric-subject.ts";
 
-/** A metric that sizes the workload, or the one that several loads make together. */
+/** A metric that sizes the workload, or one demand made of several loads. */
 export interface SizedMetric {
   readonly name: string;
-  /** What it is made of. */
+  /** The metrics that it is made of. */
   readonly specs: readonly MetricSpec[];
-  /** Present where pods are learnt. */
+  /** Present where the capacity is learned. */
   readonly demand?: Demand;
   /** Pods for a value of it. */
   readonly capacity: CapacityModel;
 }
 
-/** The past of a metric; of several loads, that of the demand that they make together. */
+/** The history of a metric; for several loads, that of their common demand. */
 export async function pastOf(
   metricReader: Pick<MetricReader, "past">,
   subject: MetricSubject,
@@ -35,7 +35,7 @@ export async function pastOf(
   return { kind: "Known", series: demandSeries(demand!, pasts), ...(fault && { fault }) };
 }
 
-/** The live value of a metric; NaN where there is none, or one of several loads has none. */
+/** The live value of a metric; NaN where it, or one of several loads, has none. */
 export function liveOf(
   metricReader: Pick<MetricReader, "now">,
   subject: MetricSubject,

@@ -6,7 +6,7 @@ import type { MetricSubject } from "./metric-subject.ts";
 import type { SizedMetric } from "./sized-metric.ts";
 import { Workload } from "./workload.ts";
 
-/** What others may know of a workload, and hand to it: forecasts flow in, the last decision flows out. */
+/** What controllers share about a workload: forecasts flow in, the last decision flows out. */
 export interface WorkloadMemory {
   /** What one pod should carry of each metric; undefined before the first decision. */
   readonly targets: ReadonlyMap<string, number> | undefined;
@@ -15,7 +15,7 @@ export interface WorkloadMemory {
   subject(ihpa: IntelligentHorizontalPodAutoscaler, key: string): MetricSubject;
   /** Metrics as they size the workload now. */
   sized(ihpa: IntelligentHorizontalPodAutoscaler, metrics: readonly MetricSpec[]): SizedMetric[];
-  /** Has the decisions from now on use a forecast. */
+  /** Uses a forecast in the decisions from now on. */
   useForecast(metric: string, forecast: LoadForecast): void;
 }
 
@@ -31,7 +31,7 @@ export class Workloads {
   /**
    * The memory of an IHPA's workload: another target of the same IHPA is another workload.
    *
-   * @param restore called with a workload that is new, to take in what outlived us
+   * @param restore called with a new workload, to load what is known of it from before a restart
    */
   of(key: string, ihpa: IntelligentHorizontalPodAutoscaler, restore: (workload: Workload) => void): Workload {
     const about = Workload.identity(ihpa);
