@@ -27,7 +27,7 @@ export interface DeletionCostInput {
   /** All pods with the state that they are to have, first to leave first. */
   readonly order: readonly PodInState[];
   /** Pods wanted out of service in each state. */
-  readonly wish: { readonly cutoff: number; readonly standby: number };
+  readonly desired: { readonly cutoff: number; readonly standby: number };
   /** Pods that are too many. */
   readonly surplus: number;
 }
@@ -39,7 +39,7 @@ export interface DeletionCostInput {
  *
  * @returns what differs from what stands; nothing for StatefulSets, which don't ask. Costs that are not ours are left alone.
  */
-export function planDeletionCosts({ kind, sorter, order, wish, surplus }: DeletionCostInput): DeletionCost[] {
+export function planDeletionCosts({ kind, sorter, order, desired, surplus }: DeletionCostInput): DeletionCost[] {
   if (isNumbered(kind)) return [];
   const gated = order.filter(({ gated }) => gated);
   const cutoff = gated.filter(({ state }) => state === "Cutoff");
@@ -49,7 +49,10 @@ export function planDeletionCosts({ kind, sorter, order, wish, surplus }: Deleti
   for (const { name } of standby) wanted.set(name, deletionCosts.standby);
   // Not scheduled and Pending pods go first whatever they cost.
   const forced = order.filter(({ scheduled, phase }) => !scheduled || phase === "Pending").length;
-  const tooMany = [...cutoff.slice(0, excess(cutoff, wish.cutoff)), ...standby.slice(0, excess(standby, wish.standby))];
+  const tooMany = [
+    ...cutoff.slice(0, excess(cutoff, desired.cutoff)),
+    ...standby.slice(0, excess(standby, desired.standby)),
+  ];
   const leaving = tooMany.slice(0, Math.max(0, surplus - forced));
   if (leaving.length > 0 && cutoff.some((pod) => !leaving.includes(pod)))
     for (const { name } of leaving) wanted.set(name, deletionCosts.leaving);

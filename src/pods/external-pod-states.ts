@@ -1,13 +1,10 @@
 import { isServing, type PodInState } from "./pod-in-state.ts";
 import { isNumbered } from "./pod-order.ts";
-import type { Transition, TransitionInput } from "./transitions.ts";
-
-/** States that a program outside wants pods in, by name; pods that it doesn't name stay as they are. */
-export type ExternalPodStates = ReadonlyMap<string, PodInState["state"]>;
+import type { ExternalPodStates, Transition, TransitionInput } from "./transition.ts";
 
 /**
- * Changes of state where a program outside says which pods are in which state. How many serve is not its to say: pods that are missing
- * in service come back by our own plan, none leaves service beyond the wish or the room, and none is frozen that can't be.
+ * Changes of state where a program outside says which pods are in which state. It does not decide how many serve: pods that are missing
+ * in service come back by our own plan, none leaves service beyond the desired number or the room, and none is frozen that can't be.
  * A StatefulSet drops its highest ordinals whatever anybody wants, so there our own plan holds.
  *
  * @param order all pods, first to leave first
@@ -17,31 +14,32 @@ export function externalTransitions(
   input: TransitionInput,
   order: readonly PodInState[],
   own: readonly Transition[],
-  told: ExternalPodStates,
+  external: ExternalPodStates,
 ): readonly Transition[] {
-  const { wish, kind, paused, rolloutRunning, allowedScalingDirection: allowed, notReadyRoom } = input;
+  const { desired, kind, paused, rolloutRunning, allowedScalingDirection: allowed, notReadyRoom } = input;
   if (paused || rolloutRunning || isNumbered(kind)) return own;
   const forced = own.filter((each) => isReturn(each) || each.reason === "StandbyRefused");
   if (forced.some(isReturn)) return forced;
-  const wantedOut = wish.cutoff + wish.standby;
+  const wantedOut = desired.cutoff + desired.standby;
   let places = Math.min(wantedOut, notReadyRoom ?? wantedOut) - order.filter(({ state }) => state !== "Online").length;
-  let spare = order.filter(isServing).length - wish.online;
+  let spare = order.filter(isServing).length - desired.online;
   const transitions: Transition[] = [...forced];
   const move = ({ name, state }: PodInState, to: PodInState["state"]) =>
     transitions.push({ pod: name, from: state, to, reason: "ProgramWanted" });
   const isForced = ({ name }: PodInState) => forced.some(({ pod }) => pod === name);
-  const isReported = (pod: PodInState) => told.has(pod.name) && told.get(pod.name) !== pod.state && !isForced(pod);
+  const isReported = (pod: PodInState) =>
+    external.has(pod.name) && external.get(pod.name) !== pod.state && !isForced(pod);
   const differing = order.filter(isReported);
   if (allowed === "Both" || allowed === "Up")
     for (const pod of differing) {
-      if (told.get(pod.name) !== "Online" || pod.wakeRefused) continue;
+      if (external.get(pod.name) !== "Online" || pod.wakeRefused) continue;
       move(pod, "Online");
       places++;
       spare++;
     }
   const mayLeave = allowed === "Both" || allowed === "Down";
   for (const pod of differing) {
-    const to = told.get(pod.name);
+    const to = external.get(pod.name);
     if (to === "Online") continue;
     if (pod.state === "Online") {
       // A pod that comes back has to arrive before another one leaves for it.

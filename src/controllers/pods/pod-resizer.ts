@@ -11,7 +11,7 @@ import {
   resizeState,
 } from "../../pods/requests.ts";
 import { type StandbyMode, standbyModes } from "../../pods/sidecar-protocol.ts";
-import type { Transition } from "../../pods/transitions.ts";
+import type { Transition } from "../../pods/transition.ts";
 import type { PodMemories } from "./pod-memory.ts";
 import { inParallel, type PodWriter, writesAtOnce } from "./pod-writer.ts";
 import type { Pod } from "./workload-pods.ts";

@@ -12,7 +12,8 @@ import { isFrozen, type PodInState } from "../../pods/pod-in-state.ts";
 import type { PodSorter } from "../../pods/pod-order.ts";
 import { activityOf } from "../../pods/pod-state.ts";
 import type { StandbyMode } from "../../pods/sidecar-protocol.ts";
-import { planTransitions, type Transition, type TransitionPlan } from "../../pods/transitions.ts";
+import type { Transition, TransitionPlan } from "../../pods/transition.ts";
+import { planTransitions } from "../../pods/transitions.ts";
 import { type Budget, budgetsOf } from "./disruption-budgets.ts";
 import type { ExternalPods } from "./external-pods.ts";
 import type { Node } from "./node.ts";
@@ -93,8 +94,8 @@ export class PodStates {
     const pods = request.pods.filter((pod) => activityOf(pod) !== "Gone");
     const nowMs = now();
     const inState = pods.map((pod) => inTraffic(this.#read(pod, nowMs), pod, podTrafficController.type));
-    const wish = { online: spec.onlineReplicas, cutoff: spec.cutoffReplicas, standby: spec.standbyReplicas };
-    if (!inState.some(({ gated, state }) => gated || state !== "Online") && wish.cutoff + wish.standby === 0)
+    const desired = { online: spec.onlineReplicas, cutoff: spec.cutoffReplicas, standby: spec.standbyReplicas };
+    if (!inState.some(({ gated, state }) => gated || state !== "Online") && desired.cutoff + desired.standby === 0)
       return undefined;
 
     const { kind, rolloutRunning, strategy } = await readWorkload(client, target, pods);
@@ -105,7 +106,7 @@ export class PodStates {
     const isAnswerMissing = order?.isAsking || (states !== undefined && states.answer === undefined);
     const wanted = planTransitions({
       pods: inState,
-      wish,
+      desired,
       specReplicas: scale.replicas,
       kind,
       rolloutRunning,
@@ -118,7 +119,7 @@ export class PodStates {
       notReadyRoom: room.room,
       notReadyReason: room.reason,
       sorter: this.#sorter(podSorter.type, order?.answer),
-      ...(states?.answer && { told: states.answer }),
+      ...(states?.answer && { external: states.answer }),
       nowMs,
     });
 

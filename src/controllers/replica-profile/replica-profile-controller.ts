@@ -13,7 +13,7 @@ import type { Fence } from "../../kube/loop/leader-election.ts";
 import type { Next } from "../../kube/loop/work-queue.ts";
 import { stamp } from "../../kube/times.ts";
 import type { Cache } from "../../kube/watch/cache.ts";
-import type { Transition } from "../../pods/transitions.ts";
+import type { Transition } from "../../pods/transition.ts";
 import type { HorizontalPodAutoscaler } from "../ihpa/managed-hpa.ts";
 import type { PodStates, PodStatesOutcome } from "../pods/pod-states.ts";
 import { countPods, type Pod, type PodCounts, selectPods } from "../pods/workload-pods.ts";

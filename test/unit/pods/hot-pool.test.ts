@@ -1,19 +1,20 @@
 import { expect, test } from "vitest";
 import { isServing } from "../../../src/pods/pod-in-state.ts";
-import { type DesiredPods, planTransitions } from "../../../src/pods/transitions.ts";
+import type { DesiredPods } from "../../../src/pods/transition.ts";
+import { planTransitions } from "../../../src/pods/transitions.ts";
 import { SimulatedWorkload } from "./simulated-workload.ts";
 
 const able = { gated: true, sidecar: true, refuses: false };
 
-function planFor(workload: SimulatedWorkload, wish: DesiredPods) {
+function planFor(workload: SimulatedWorkload, desired: DesiredPods) {
   const { pods, specReplicas, kind, nowMs } = workload;
   const more = { rolloutRunning: false, paused: false, allowedScalingDirection: "Both" as const };
-  return planTransitions({ pods, wish, specReplicas, kind, nowMs, ...more, sorter: { type: "WorkloadDefault" } });
+  return planTransitions({ pods, desired, specReplicas, kind, nowMs, ...more, sorter: { type: "WorkloadDefault" } });
 }
 
-function reconcilePods(workload: SimulatedWorkload, wish: DesiredPods): void {
+function reconcilePods(workload: SimulatedWorkload, desired: DesiredPods): void {
   for (let round = 0; round < 20; round++) {
-    workload.carryOut(planFor(workload, wish), () => true);
+    workload.carryOut(planFor(workload, desired), () => true);
     workload.settle();
   }
 }
@@ -46,12 +47,12 @@ test("a burst is met by the pool before any new pod runs, and the pool is filled
 
 test("a pod that dies is stood in for by the pool until its successor is ready", () => {
   const workload = new SimulatedWorkload("ReplicaSet", 8, [able]);
-  const wish = { online: 6, cutoff: 0, standby: 2 };
-  reconcilePods(workload, wish);
+  const desired = { online: 6, cutoff: 0, standby: 2 };
+  reconcilePods(workload, desired);
   workload.kill(workload.pods.find(({ state }) => state === "Online")!.name);
-  const { transitions } = planFor(workload, wish);
+  const { transitions } = planFor(workload, desired);
   expect(transitions).toEqual([expect.objectContaining({ from: "Standby", to: "Online" })]);
-  reconcilePods(workload, wish);
+  reconcilePods(workload, desired);
   expect(counts(workload)).toEqual([6, 0, 2]);
 });
 

@@ -121,11 +121,11 @@ test("every sorter names every pod once", () => {
 function deleted(
   fleet: readonly PodInState[],
   sorter: PodSorter,
-  wish: { cutoff: number; standby: number },
+  desired: { cutoff: number; standby: number },
   count: number,
 ) {
   const order = leaveOrder(fleet, "ReplicaSet", sorter, nowMs);
-  const costs = planDeletionCosts({ kind: "ReplicaSet", sorter: sorter.type, order, wish, surplus: count });
+  const costs = planDeletionCosts({ kind: "ReplicaSet", sorter: sorter.type, order, desired, surplus: count });
   const byName = new Map(costs.map(({ pod: name, cost }) => [name, cost]));
   const marked = fleet.map((each) => (byName.has(each.name) ? { ...each, cost: byName.get(each.name) } : each));
   return { victims: replicaSetRanking(marked, nowMs).slice(0, count), order, marked };
@@ -157,7 +157,7 @@ test("with the marks of Cost the chosen ones go even when nobody knew of a fall:
   const fleet = [pod("a", { node: "x" }), ...pods("b", 8, { node: "y" })];
   const input = {
     pods: fleet,
-    wish: { online: 9, cutoff: 0, standby: 0 },
+    desired: { online: 9, cutoff: 0, standby: 0 },
     specReplicas: 9,
     kind: "ReplicaSet" as const,
   };
@@ -179,7 +179,7 @@ test("costs that stand are not written again; ours go with what they were for; o
     kind: "ReplicaSet",
     sorter: "WorkloadDefault",
     order: fleet,
-    wish: { cutoff: 1, standby: 0 },
+    desired: { cutoff: 1, standby: 0 },
     surplus: 0,
   });
   expect(costs).toEqual([

@@ -1,7 +1,7 @@
 import { isFrozen, type PodInState } from "../../../src/pods/pod-in-state.ts";
 import { isNumbered, type WorkloadKind } from "../../../src/pods/pod-order.ts";
 import { replicaSetRanking } from "../../../src/pods/replica-set-ranking.ts";
-import type { TransitionPlan } from "../../../src/pods/transitions.ts";
+import type { TransitionPlan } from "../../../src/pods/transition.ts";
 import { pod } from "./pods.ts";
 
 /** What new pods are like: they refuse to be frozen where `refuses`, without anybody knowing before they are asked. */
@@ -12,7 +12,7 @@ export interface Nature {
 }
 
 /**
- * A workload with its controller, the kubelet and the sidecars, each of which acts when told to: the real orders of making and deleting,
+ * A workload with its controller, the kubelet and the sidecars, each of which acts when external to: the real orders of making and deleting,
  * everything else as simple as can be.
  */
 export class SimulatedWorkload {

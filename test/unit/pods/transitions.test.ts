@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readinessDelayMs } from "../../../src/pods/pod-in-state.ts";
-import { planTransitions, type TransitionInput } from "../../../src/pods/transitions.ts";
+import type { TransitionInput } from "../../../src/pods/transition.ts";
+import { planTransitions } from "../../../src/pods/transitions.ts";
 import { pod, pods } from "./pods.ts";
 
 const cutoff = { state: "Cutoff" } as const;
@@ -10,7 +11,7 @@ const pending = { ...starting, phase: "Pending" } as const;
 
 function plan(input: Pick<TransitionInput, "pods"> & Partial<TransitionInput>) {
   return planTransitions({
-    wish: { online: input.pods.length, cutoff: 0, standby: 0 },
+    desired: { online: input.pods.length, cutoff: 0, standby: 0 },
     specReplicas: input.pods.length,
     kind: "ReplicaSet",
     rolloutRunning: false,
@@ -27,28 +28,28 @@ function changes(input: Parameters<typeof plan>[0]): string[] {
   return plan(input).transitions.map(({ pod: name, to }) => `${name}>${to[0]}`);
 }
 
-const wish = (online: number, cutoff = 0, standby = 0) => ({ online, cutoff, standby });
+const desired = (online: number, cutoff = 0, standby = 0) => ({ online, cutoff, standby });
 
 describe("back by the shortest way", () => {
   const fleet = [...pods("on", 6), ...pods("cut", 2, cutoff), ...pods("ice", 2, standby)];
 
   test("one is missing: it comes from Cutoff", () => {
-    expect(changes({ pods: fleet, wish: wish(7, 1, 2) })).toHaveLength(1);
-    expect(changes({ pods: fleet, wish: wish(7, 1, 2) })[0]).toMatch(/^cut-.>O/);
+    expect(changes({ pods: fleet, desired: desired(7, 1, 2) })).toHaveLength(1);
+    expect(changes({ pods: fleet, desired: desired(7, 1, 2) })[0]).toMatch(/^cut-.>O/);
   });
 
   test("three are missing: Cutoff first, then Standby", () => {
-    expect(changes({ pods: fleet, wish: wish(9, 0, 1) }).map((change) => change[0])).toEqual(["c", "c", "i"]);
+    expect(changes({ pods: fleet, desired: desired(9, 0, 1) }).map((change) => change[0])).toEqual(["c", "c", "i"]);
   });
 
   test("more are missing than there are: all come back, and the pool is spent before new pods start", () => {
-    expect(changes({ pods: fleet, wish: wish(14, 0, 2) })).toHaveLength(4);
-    expect(plan({ pods: fleet, wish: wish(14, 0, 2) }).replicas).toBe(16);
+    expect(changes({ pods: fleet, desired: desired(14, 0, 2) })).toHaveLength(4);
+    expect(plan({ pods: fleet, desired: desired(14, 0, 2) }).replicas).toBe(16);
   });
 
   test("pods still starting don't serve: others come back meanwhile", () => {
     const some = [...pods("on", 6), ...pods("new", 1, starting), ...pods("ice", 1, standby)];
-    expect(changes({ pods: some, wish: wish(7, 0, 1) })).toEqual(["ice-0>O"]);
+    expect(changes({ pods: some, desired: desired(7, 0, 1) })).toEqual(["ice-0>O"]);
   });
 
   test("a pod on its way back counts, so that no second one is woken for it", () => {
@@ -59,46 +60,46 @@ describe("back by the shortest way", () => {
       standby: { frozen: false, reason: "Resuming" },
     });
     const some = [...pods("on", 6), waking, pod("ice-1", standby)];
-    expect(changes({ pods: some, wish: wish(7, 0, 1) })).toEqual([]);
+    expect(changes({ pods: some, desired: desired(7, 0, 1) })).toEqual([]);
   });
 
   test("a pod that can't get its requests back stays frozen and another wakes", () => {
     const some = [...pods("on", 6), pod("ice-0", standby), pod("ice-1", { ...standby, wakeRefused: true })];
-    expect(changes({ pods: some, wish: wish(7, 0, 1) })).toEqual(["ice-0>O"]);
+    expect(changes({ pods: some, desired: desired(7, 0, 1) })).toEqual(["ice-0>O"]);
   });
 
   test("a cut-off pod that is not well comes back last", () => {
     const some = [...pods("on", 6), pod("cut-0", { ...cutoff, containersReady: false }), pod("cut-1", cutoff)];
-    expect(changes({ pods: some, wish: wish(7, 1) })).toEqual(["cut-1>O"]);
+    expect(changes({ pods: some, desired: desired(7, 1) })).toEqual(["cut-1>O"]);
   });
 
   test("cut-off pods that somebody else keeps from being deleted serve again", () => {
     const some = [...pods("on", 6), ...pods("cut", 4, cutoff)];
-    expect(changes({ pods: some, wish: wish(6) })).toEqual([]);
-    expect(changes({ pods: some, wish: wish(6), isKept: true })).toHaveLength(4);
-    const rest = { pods: pods("on", 10), wish: wish(6), isKept: true };
+    expect(changes({ pods: some, desired: desired(6) })).toEqual([]);
+    expect(changes({ pods: some, desired: desired(6), isKept: true })).toHaveLength(4);
+    const rest = { pods: pods("on", 10), desired: desired(6), isKept: true };
     expect(plan(rest)).toMatchObject({ transitions: [], replicas: 6 });
   });
 
   test("nobody leaves while one comes back", () => {
     const some = [...pods("on", 6), ...pods("cut", 2, cutoff)];
-    expect(changes({ pods: some, wish: wish(7, 0, 1) })).toEqual([expect.stringMatching(/cut-.>O/)]);
+    expect(changes({ pods: some, desired: desired(7, 0, 1) })).toEqual([expect.stringMatching(/cut-.>O/)]);
   });
 });
 
 describe("out of service", () => {
   test("a surplus goes to Cutoff", () => {
-    expect(changes({ pods: pods("on", 10), wish: wish(8, 2) })).toHaveLength(2);
+    expect(changes({ pods: pods("on", 10), desired: desired(8, 2) })).toHaveLength(2);
   });
 
   test("only into states that are wanted: the rest waits for the replicas to fall", () => {
-    const planned = plan({ pods: pods("on", 10), wish: wish(6, 1) });
+    const planned = plan({ pods: pods("on", 10), desired: desired(6, 1) });
     expect(planned.transitions).toHaveLength(1);
     expect(planned.replicas).toBe(7);
   });
 
   test("into Standby by way of Cutoff, once the gate has taken effect", () => {
-    const input = { wish: wish(8, 0, 2) };
+    const input = { desired: desired(8, 0, 2) };
     const first = plan({ pods: pods("on", 10), ...input });
     expect(first.transitions.map(({ to }) => to)).toEqual(["Cutoff", "Cutoff"]);
     const stillReady = [...pods("on", 8), ...pods("cut", 2, { ...cutoff, ready: true, gate: true })];
@@ -109,12 +110,12 @@ describe("out of service", () => {
 
   test("pods that can be frozen leave first where Standby is wanted", () => {
     const some = [...pods("a", 3, { sidecar: false }), pod("b-0"), ...pods("c", 3, { sidecar: false })];
-    expect(changes({ pods: some, wish: wish(6, 0, 1) })).toEqual(["b-0>C"]);
+    expect(changes({ pods: some, desired: desired(6, 0, 1) })).toEqual(["b-0>C"]);
   });
 
   test("without the sidecar Cutoff is as far as it goes, and why is said", () => {
     const some = [...pods("on", 8), ...pods("cut", 2, { ...cutoff, sidecar: false })];
-    const planned = plan({ pods: some, wish: wish(8, 0, 2) });
+    const planned = plan({ pods: some, desired: desired(8, 0, 2) });
     expect(planned.transitions).toEqual([]);
     expect(planned.held).toMatchObject({
       reason: "StandbyNotPossible",
@@ -131,61 +132,61 @@ describe("out of service", () => {
       standby: { frozen: false, reason: "Refused" },
     };
     const some = [...pods("on", 9), pod("no-0", { state: "Standby", ...refused })];
-    expect(plan({ pods: some, wish: wish(9, 0, 1) }).transitions).toEqual([
+    expect(plan({ pods: some, desired: desired(9, 0, 1) }).transitions).toEqual([
       { pod: "no-0", from: "Standby", to: "Cutoff", reason: "StandbyRefused" },
     ]);
     expect(
-      changes({ pods: [...pods("on", 9), pod("no-0", { state: "Cutoff", ...refused })], wish: wish(9, 0, 1) }),
+      changes({ pods: [...pods("on", 9), pod("no-0", { state: "Cutoff", ...refused })], desired: desired(9, 0, 1) }),
     ).toEqual([]);
   });
 
   test("a pod without the gate is never cut off, and the object says so", () => {
-    const planned = plan({ pods: [...pods("old", 3, { gated: false }), ...pods("on", 1)], wish: wish(2, 2) });
+    const planned = plan({ pods: [...pods("old", 3, { gated: false }), ...pods("on", 1)], desired: desired(2, 2) });
     expect(planned.transitions.map(({ pod: name }) => name)).toEqual(["on-0"]);
     expect(planned.held).toMatchObject({ reason: "PodsNotGated", message: expect.stringContaining("3 of 4 pods") });
   });
 
-  test("pods that have the label and no gate were made without the webhook, which is told with another remedy", () => {
+  test("pods that have the label and no gate were made without the webhook, which is external with another remedy", () => {
     const missed = pods("missed", 3, { gated: false, asksForGate: true });
-    const { held } = plan({ pods: missed, wish: wish(1, 2) });
+    const { held } = plan({ pods: missed, desired: desired(1, 2) });
     expect(held?.message).toMatch(/^3 of 3 pods have no .*; 3 have the label .*: restart the rollout$/);
-    expect(plan({ pods: [...missed, ...pods("old", 1, { gated: false })], wish: wish(1, 3) }).held?.message).toMatch(
-      /^4 of 4 .*label the pod template .*; 3 have the label/,
-    );
+    expect(
+      plan({ pods: [...missed, ...pods("old", 1, { gated: false })], desired: desired(1, 3) }).held?.message,
+    ).toMatch(/^4 of 4 .*label the pod template .*; 3 have the label/);
   });
 
   test("what the webhook said of a pod, and why a sidecar refused, is quoted where it matters", () => {
     const notInjected = "forescale.io/inject: nothing was added: the pod is for Windows";
     const ungated = pods("bare", 2, { gated: false, asksForGate: true, notInjected });
-    expect(plan({ pods: ungated, wish: wish(1, 1) }).held?.message).toContain(
-      `of bare-0 the webhook said: ${notInjected}`,
+    expect(plan({ pods: ungated, desired: desired(1, 1) }).held?.message).toContain(
+      `the webhook noted on bare-0: ${notInjected}`,
     );
     const out = { ...cutoff, ready: false };
     const bare = pod("bare-0", { ...out, sidecar: false, notInjected: "only the readiness gate was added" });
-    expect(plan({ pods: [...pods("on", 3), bare], wish: wish(3, 0, 1) }).held?.message).toContain(
-      "1 without the sidecar (of bare-0 the webhook said: only the readiness gate was added)",
+    expect(plan({ pods: [...pods("on", 3), bare], desired: desired(3, 0, 1) }).held?.message).toContain(
+      "1 without the sidecar (the webhook noted on bare-0: only the readiness gate was added)",
     );
     const standby = { frozen: false, reason: "Refused", message: "Busy: 2 connections are still in use" };
     const busy = pod("busy-0", { ...out, refusesStandby: true, standby });
-    expect(plan({ pods: [...pods("on", 3), busy], wish: wish(3, 0, 1) }).held?.message).toContain(
+    expect(plan({ pods: [...pods("on", 3), busy], desired: desired(3, 0, 1) }).held?.message).toContain(
       "1 that refused it (busy-0: Busy: 2 connections are still in use), asked again after five minutes",
     );
   });
 
   test("a label on a pod without the gate is taken off: it serves all the time", () => {
     const some = [...pods("on", 3), pod("old-0", { ...cutoff, gated: false, ready: true })];
-    expect(plan({ pods: some, wish: wish(4) }).transitions).toEqual([
+    expect(plan({ pods: some, desired: desired(4) }).transitions).toEqual([
       { pod: "old-0", from: "Cutoff", to: "Online", reason: "NotGated" },
     ]);
   });
 
   test("pods that are starting are left alone", () => {
     const some = [...pods("on", 6), ...pods("new", 4, starting)];
-    expect(changes({ pods: some, wish: wish(6, 4) })).toEqual([]);
+    expect(changes({ pods: some, desired: desired(6, 4) })).toEqual([]);
   });
 
   test("not more than the room of pods that are not ready", () => {
-    const planned = plan({ pods: pods("on", 10), wish: wish(6, 4), notReadyRoom: 2, notReadyReason: "a budget" });
+    const planned = plan({ pods: pods("on", 10), desired: desired(6, 4), notReadyRoom: 2, notReadyReason: "a budget" });
     expect(planned.transitions).toHaveLength(2);
     expect(planned.held).toMatchObject({
       reason: "NoRoomForNotReady",
@@ -195,16 +196,16 @@ describe("out of service", () => {
 
   test("a room that shrank brings pods back", () => {
     const some = [...pods("on", 6), ...pods("cut", 4, cutoff)];
-    expect(changes({ pods: some, wish: wish(6, 4), notReadyRoom: 1 })).toHaveLength(3);
+    expect(changes({ pods: some, desired: desired(6, 4), notReadyRoom: 1 })).toHaveLength(3);
   });
 
   test("frozen pods that are wanted cut off are thawed, but not those that are to be deleted", () => {
     const some = [...pods("on", 8), ...pods("ice", 2, standby)];
-    expect(changes({ pods: some, wish: wish(8, 2) })).toEqual([
+    expect(changes({ pods: some, desired: desired(8, 2) })).toEqual([
       expect.stringMatching(/>C/),
       expect.stringMatching(/>C/),
     ]);
-    expect(changes({ pods: some, wish: wish(8, 1) })).toEqual([]);
+    expect(changes({ pods: some, desired: desired(8, 1) })).toEqual([]);
   });
 });
 
@@ -213,7 +214,7 @@ describe("what holds", () => {
 
   test("a rollout: no pod changes state, and new pods are gated True at once", () => {
     const fresh = pod("new-0", { ...pending, gate: undefined });
-    const planned = plan({ pods: [...fleet, fresh], wish: wish(8), rolloutRunning: true });
+    const planned = plan({ pods: [...fleet, fresh], desired: desired(8), rolloutRunning: true });
     expect(planned.transitions).toEqual([]);
     expect(planned.gates).toEqual([{ pod: "new-0", online: true }]);
     expect(planned.held?.reason).toBe("RolloutUnderWay");
@@ -221,13 +222,13 @@ describe("what holds", () => {
 
   test("a rollout with Pending pods: the replicas don't fall, as these would go first", () => {
     const some = [...pods("on", 8), ...pods("new", 2, pending)];
-    expect(plan({ pods: some, wish: wish(7), rolloutRunning: true }).replicas).toBe(10);
-    expect(plan({ pods: some, wish: wish(7) }).replicas).toBe(7);
+    expect(plan({ pods: some, desired: desired(7), rolloutRunning: true }).replicas).toBe(10);
+    expect(plan({ pods: some, desired: desired(7) }).replicas).toBe(7);
   });
 
   test("the replicas don't fall while cut-off pods come back: they would go before they serve", () => {
     const some = [...pods("on", 6), ...pods("new", 1, pending), ...pods("cut", 3, cutoff)];
-    const planned = plan({ pods: some, wish: wish(7) });
+    const planned = plan({ pods: some, desired: desired(7) });
     expect(planned.transitions).toHaveLength(1);
     expect(planned.replicas).toBe(10);
   });
@@ -235,7 +236,7 @@ describe("what holds", () => {
   test("paused: nothing but gates of new pods", () => {
     const planned = plan({
       pods: [...fleet, pod("new-0", { ...starting, gate: undefined })],
-      wish: wish(2),
+      desired: desired(2),
       paused: true,
     });
     expect(planned).toMatchObject({ transitions: [], replicas: 9, held: { reason: "Paused" } });
@@ -247,8 +248,8 @@ describe("what holds", () => {
     { allowedScalingDirection: "Down" as const, back: 0, out: 1 },
     { allowedScalingDirection: "Neither" as const, back: 0, out: 0 },
   ])("direction $allowedScalingDirection", ({ allowedScalingDirection, back, out }) => {
-    expect(changes({ pods: fleet, wish: wish(7, 1), allowedScalingDirection })).toHaveLength(back);
-    expect(changes({ pods: fleet, wish: wish(5, 3), allowedScalingDirection })).toHaveLength(out);
+    expect(changes({ pods: fleet, desired: desired(7, 1), allowedScalingDirection })).toHaveLength(back);
+    expect(changes({ pods: fleet, desired: desired(5, 3), allowedScalingDirection })).toHaveLength(out);
   });
 });
 
@@ -266,9 +267,9 @@ describe("gates", () => {
     const back = (facts: object) =>
       pod("ice-0", { ready: false, containersReady: false, standby: { frozen: false, reason: "Online" }, ...facts });
     const others = [...pods("on", 2), pod("cold-0", { state: "Standby" })];
-    expect(changes({ pods: [...others, back({ isBack: true })], wish: wish(3, 0, 1) })).toEqual([]);
+    expect(changes({ pods: [...others, back({ isBack: true })], desired: desired(3, 0, 1) })).toEqual([]);
     // One that is not ready for another reason serves nobody.
-    expect(changes({ pods: [...others, back({})], wish: wish(3, 0, 1) })).toEqual(["cold-0>O"]);
+    expect(changes({ pods: [...others, back({})], desired: desired(3, 0, 1) })).toEqual(["cold-0>O"]);
   });
 
   test("how long the kubelet may take is its readiness probes' to say", () => {
@@ -290,7 +291,7 @@ describe("gates", () => {
   });
 
   test("False with the label of Cutoff, in the same plan", () => {
-    const planned = plan({ pods: pods("on", 2), wish: wish(1, 1) });
+    const planned = plan({ pods: pods("on", 2), desired: desired(1, 1) });
     expect(planned.gates).toEqual([{ pod: planned.transitions[0].pod, online: false }]);
   });
 
@@ -304,25 +305,25 @@ describe("StatefulSets", () => {
   const ordered = { kind: "StatefulSetOrderedReady" as const };
 
   test("Parallel: the highest ordinals leave, the lowest come back", () => {
-    expect(changes({ ...parallel, pods: pods("w", 6), wish: wish(4, 2) })).toEqual(["w-5>C", "w-4>C"]);
+    expect(changes({ ...parallel, pods: pods("w", 6), desired: desired(4, 2) })).toEqual(["w-5>C", "w-4>C"]);
     const out = [...pods("w", 4), ...pods("w", 2, cutoff, 4)];
-    expect(changes({ ...parallel, pods: out, wish: wish(5, 1) })).toEqual(["w-4>O"]);
+    expect(changes({ ...parallel, pods: out, desired: desired(5, 1) })).toEqual(["w-4>O"]);
   });
 
   test("Parallel: no deletion costs, as nobody reads them there", () => {
-    expect(plan({ ...parallel, pods: pods("w", 6), wish: wish(4, 2) }).deletionCosts).toEqual([]);
+    expect(plan({ ...parallel, pods: pods("w", 6), desired: desired(4, 2) }).deletionCosts).toEqual([]);
   });
 
   test("Parallel: a cut-off pod below one that serves changes places with it, the one that comes back first", () => {
     const some = [...pods("w", 4), pod("w-4", cutoff), pod("w-5")];
-    expect(plan({ ...parallel, pods: some, wish: wish(5, 1) }).transitions).toEqual([
+    expect(plan({ ...parallel, pods: some, desired: desired(5, 1) }).transitions).toEqual([
       { pod: "w-4", from: "Cutoff", to: "Online", reason: "OutOfOrder" },
     ]);
-    expect(changes({ ...parallel, pods: pods("w", 6), wish: wish(5, 1) })).toEqual(["w-5>C"]);
+    expect(changes({ ...parallel, pods: pods("w", 6), desired: desired(5, 1) })).toEqual(["w-5>C"]);
   });
 
   test("OrderedReady: one Cutoff, the top ordinal, no Standby, and it says so", () => {
-    const planned = plan({ ...ordered, pods: pods("w", 6), wish: wish(3, 2, 1) });
+    const planned = plan({ ...ordered, pods: pods("w", 6), desired: desired(3, 2, 1) });
     expect(planned.transitions.map(({ pod: name, to }) => [name, to])).toEqual([["w-5", "Cutoff"]]);
     expect(planned.held).toMatchObject({
       reason: "OrderedReady",
@@ -331,18 +332,20 @@ describe("StatefulSets", () => {
   });
 
   test("OrderedReady: none is cut off while another is not ready", () => {
-    expect(changes({ ...ordered, pods: [pod("w-0"), pod("w-1", starting), pod("w-2")], wish: wish(1, 1) })).toEqual([]);
+    expect(
+      changes({ ...ordered, pods: [pod("w-0"), pod("w-1", starting), pod("w-2")], desired: desired(1, 1) }),
+    ).toEqual([]);
   });
 
   test("OrderedReady: lower by one, and not at all while one below the top is not ready", () => {
-    expect(plan({ ...ordered, pods: pods("w", 6), wish: wish(3) }).replicas).toBe(5);
+    expect(plan({ ...ordered, pods: pods("w", 6), desired: desired(3) }).replicas).toBe(5);
     const blocked = [pod("w-0"), pod("w-1", starting), ...pods("w", 4, {}, 2)];
-    expect(plan({ ...ordered, pods: blocked, wish: wish(3) }).replicas).toBe(6);
+    expect(plan({ ...ordered, pods: blocked, desired: desired(3) }).replicas).toBe(6);
   });
 
   test("OrderedReady: whoever wants more ordinals, or an update, gets the cut-off pod back first", () => {
     const some = [...pods("w", 5), pod("w-5", cutoff)];
-    expect(changes({ ...ordered, pods: some, wish: wish(5, 2) })).toEqual(["w-5>O"]);
-    expect(changes({ ...ordered, pods: some, wish: wish(5, 1), rolloutRunning: true })).toEqual(["w-5>O"]);
+    expect(changes({ ...ordered, pods: some, desired: desired(5, 2) })).toEqual(["w-5>O"]);
+    expect(changes({ ...ordered, pods: some, desired: desired(5, 1), rolloutRunning: true })).toEqual(["w-5>O"]);
   });
 });

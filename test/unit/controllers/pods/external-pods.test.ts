@@ -5,7 +5,7 @@ import { applyDefaults } from "../../../../src/api/validation/defaults.ts";
 import { CollectError } from "../../../../src/collect/collect-error.ts";
 import { ExternalPods } from "../../../../src/controllers/pods/external-pods.ts";
 import type { Pod } from "../../../../src/controllers/pods/workload-pods.ts";
-import type { TransitionPlan } from "../../../../src/pods/transitions.ts";
+import type { TransitionPlan } from "../../../../src/pods/transition.ts";
 import { pod, pods } from "../../pods/pods.ts";
 import { nowMs, podOf, target } from "../objects.ts";
 
