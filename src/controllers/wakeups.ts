@@ -38,7 +38,7 @@ export function connectWakeups({ watched, queues, profiles, podStates, externals
   });
   watched.pods.onChange(({ type, object }) => {
     if (type === "Deleted") podStates.forget(object);
-    if (!hasPodState(object) && !profiles.isReported(object)) return;
+    if (!hasPodState(object) && !profiles.mayHaveExternalTraffic(object)) return;
     const profile = profiles.profileOf(object);
     if (profile === undefined || profile === "Unknown") queues.pods.add(formatKey(keyOf(object)));
     else queues.profiles.add(profile);

@@ -71,8 +71,13 @@ export class ExternalPods {
   order(profile: ReplicaProfile, external: ExternalRef, pods: readonly PodInState[]): ProgramAnswer<readonly string[]> {
     const read = ({ order }: Answer) =>
       Array.isArray(order) && order.every((name) => typeof name === "string") ? order : undefined;
-    const way = { question: "/order", holdsMs: orderHoldsMs, wants: `"order": a list of pods' names`, read } as const;
-    return this.#known(profile, external, pods, way);
+    const request = {
+      question: "/order",
+      holdsMs: orderHoldsMs,
+      wants: `"order": a list of pods' names`,
+      read,
+    } as const;
+    return this.#lastAnswer(profile, external, pods, request);
   }
 
   /** The states that a program wants a workload's pods in, by name. */
@@ -83,35 +88,35 @@ export class ExternalPods {
   ): ProgramAnswer<ExternalPodStates> {
     const read = ({ states }: Answer) => {
       if (typeof states !== "object" || states === null || Array.isArray(states)) return undefined;
-      const told = new Map(Object.entries(states as Record<string, unknown>));
+      const byPod = new Map(Object.entries(states as Record<string, unknown>));
       const isKnown = (state: unknown) => state === "Online" || state === "Cutoff" || state === "Standby";
-      return [...told.values()].every(isKnown) ? (told as ExternalPodStates) : undefined;
+      return [...byPod.values()].every(isKnown) ? (byPod as ExternalPodStates) : undefined;
     };
     const wants = '"states": Online, Cutoff or Standby by pod';
-    return this.#known(profile, external, pods, { question: "/states", holdsMs: statesHoldMs, wants, read });
+    return this.#lastAnswer(profile, external, pods, { question: "/states", holdsMs: statesHoldMs, wants, read });
   }
 
   /** A program's last answer. A new one is requested in the background; only the first one is waited for. */
-  #known<T>(
+  #lastAnswer<T>(
     profile: ReplicaProfile,
     external: ExternalRef,
     pods: readonly PodInState[],
-    way: ProgramRequest<T>,
+    request: ProgramRequest<T>,
   ): ProgramAnswer<T> {
     const key = formatKey(keyOf(profile));
-    const slot = key + way.question;
+    const slot = key + request.question;
     const { now } = this.#options;
     const known = this.#held.get(slot);
     const { generation } = profile.metadata;
     const ageMs = now() - (known?.askedMs ?? Number.NEGATIVE_INFINITY);
     const isOther = known?.generation !== generation || pods.some(({ name }) => !known?.names.has(name));
     const isDue =
-      ageMs > (known?.fault === undefined ? way.holdsMs : faultHoldsMs) || (isOther && ageMs > newPodsWaitMs);
+      ageMs > (known?.fault === undefined ? request.holdsMs : faultHoldsMs) || (isOther && ageMs > newPodsWaitMs);
     if (known !== undefined && (!isDue || known.isAsking)) return known as ProgramAnswer<T>;
     const names = new Set(pods.map(({ name }) => name));
     const asking: KeptAnswer = { ...known, askedMs: now(), generation, names, isAsking: known === undefined };
     this.#held.set(slot, asking);
-    void this.#ask(profile, external, pods, way).then((known) => {
+    void this.#ask(profile, external, pods, request).then((known) => {
       if (this.#held.get(slot) !== asking) return;
       const { answer } = asking; // kept: an old answer is better than none
       this.#held.set(slot, {
@@ -134,7 +139,7 @@ export class ExternalPods {
   ): Promise<Pick<ProgramAnswer<T>, "answer" | "fault">> {
     const { programs } = this.#options;
     try {
-      const said = await programs.ask(external, question, {
+      const response = await programs.ask(external, question, {
         namespace: metadata.namespace,
         workload: spec.scaleTargetRef,
         wanted: { online: spec.onlineReplicas, cutoff: spec.cutoffReplicas, standby: spec.standbyReplicas },
@@ -149,7 +154,7 @@ export class ExternalPods {
           createdTime: stamp(createdMs),
         })),
       });
-      const answer = read(said);
+      const answer = read(response);
       if (answer === undefined) throw programs.fault(external, `answers ${question} without ${wants}`);
       return { answer };
     } catch (error) {
@@ -165,13 +170,13 @@ export class ExternalPods {
   ): Promise<{ plan: TransitionPlan; fault?: string }> {
     const { external } = spec.behavior.podTrafficController;
     const programs = new Map<string, { ref: ExternalRef; changes: TrafficChange[] }>();
-    const unreported = new Set<string>();
+    const unconfirmed = new Set<string>();
     for (const { pod: name, online } of plan.gates) {
       const pod = pods.get(name)!;
       const taker = pod.metadata.annotations?.[trafficAnnotation];
       const ref = online && taker !== undefined && taker !== external?.name ? { name: taker } : external;
       if (ref === undefined) continue;
-      unreported.add(name);
+      unconfirmed.add(name);
       // A pod that is starting is announced once it can serve.
       if (online && !readPodInState(pod).containersReady) continue;
       const program = programs.get(ref.name) ?? { ref, changes: [] };
@@ -180,25 +185,29 @@ export class ExternalPods {
     }
     let fault: string | undefined;
     for (const { ref, changes } of programs.values()) {
-      const told = await this.tell(ref, metadata.namespace!, changes);
-      fault ??= told.fault;
-      for (const name of told.done) unreported.delete(name);
+      const result = await this.changeTraffic(ref, metadata.namespace!, changes);
+      fault ??= result.fault;
+      for (const name of result.done) unconfirmed.delete(name);
     }
-    if (unreported.size === 0) return { plan };
-    const isReported = ({ pod }: { readonly pod: string }) => !unreported.has(pod);
+    if (unconfirmed.size === 0) return { plan };
+    const isConfirmed = ({ pod }: { readonly pod: string }) => !unconfirmed.has(pod);
     return {
       plan: {
         ...plan,
-        transitions: plan.transitions.filter((each) => isReported(each) || each.from === "Standby"),
-        gates: plan.gates.filter(isReported),
-        deletionCosts: plan.deletionCosts.filter(isReported),
+        transitions: plan.transitions.filter((each) => isConfirmed(each) || each.from === "Standby"),
+        gates: plan.gates.filter(isConfirmed),
+        deletionCosts: plan.deletionCosts.filter(isConfirmed),
       },
       ...(fault !== undefined && { fault }),
     };
   }
 
   /** Has a program put pods into rotation or take them out. Only pods that it confirms have changed. */
-  async tell(external: ExternalRef, namespace: string, changes: readonly TrafficChange[]): Promise<TrafficResult> {
+  async changeTraffic(
+    external: ExternalRef,
+    namespace: string,
+    changes: readonly TrafficChange[],
+  ): Promise<TrafficResult> {
     const { programs, now } = this.#options;
     if (changes.length === 0) return { done: new Set() };
     const failure = this.#failures.get(external.name);

@@ -29,7 +29,7 @@ export interface PodStatesOptions {
   readonly fence: Fence;
   readonly caches: { readonly nodes: Cache<Node>; readonly budgets: Cache<Budget>; readonly pods: Cache<Pod> };
   /** External programs that sort pods, and take them into rotation and out of it. */
-  readonly externals: Pick<ExternalPods, "order" | "states" | "carryOut" | "tell">;
+  readonly externals: Pick<ExternalPods, "order" | "states" | "carryOut" | "changeTraffic">;
   readonly log: Log;
   readonly now: () => number;
 }
@@ -162,7 +162,7 @@ export class PodStates {
     const isThawed = !isFrozen(inState) || inState.wakeOverdue;
     if (program !== undefined && isThawed) {
       const { namespace, name } = pod.metadata;
-      const { done, fault } = await this.#options.externals.tell({ name: program }, namespace!, [
+      const { done, fault } = await this.#options.externals.changeTraffic({ name: program }, namespace!, [
         { pod, online: true },
       ]);
       if (!done.has(name)) throw new Error(`pod ${namespace}/${name} stays out of rotation: ${fault}`);

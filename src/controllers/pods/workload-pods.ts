@@ -8,9 +8,9 @@ import { activityOf } from "../../pods/pod-state.ts";
 import type { ResizablePod } from "../../pods/requests.ts";
 import type { PodRequests } from "../workload/metric-query.ts";
 
-type Spec<Seen extends { readonly spec?: object }> = NonNullable<Seen["spec"]>;
-type Container<Seen extends { readonly spec?: { readonly containers?: readonly unknown[] } }> = NonNullable<
-  Spec<Seen>["containers"]
+type Spec<P extends { readonly spec?: object }> = NonNullable<P["spec"]>;
+type Container<P extends { readonly spec?: { readonly containers?: readonly unknown[] } }> = NonNullable<
+  Spec<P>["containers"]
 >[number];
 
 /** The fields of a pod that the controllers keep. */
@@ -109,8 +109,8 @@ export function countPods(pods: readonly Pod[]): PodCounts {
     const activity = activityOf(pod);
     if (activity === "Gone") continue;
     counts[activity.toLowerCase() as keyof PodCounts]++;
-    const told = pod.status?.conditions?.find(({ type }) => type === standbyCondition);
-    if (activity === "Standby" && told?.status !== "True") counts.freezing++;
+    const standby = pod.status?.conditions?.find(({ type }) => type === standbyCondition);
+    if (activity === "Standby" && standby?.status !== "True") counts.freezing++;
   }
   return counts;
 }

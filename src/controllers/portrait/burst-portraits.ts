@@ -48,7 +48,7 @@ export class BurstPortraits {
         [
           burst
             ? { type: "PortraitGenerated", status: "True", reason: "Burst", message: message.slice(0, 1024) }
-            : { type: "PortraitGenerated", status: "True", reason: "AsExpected", message: "no burst is under way" },
+            : { type: "PortraitGenerated", status: "True", reason: "AsExpected", message: "there is no burst" },
         ],
       );
       this.#written.set(key, { atMs: now(), generation });

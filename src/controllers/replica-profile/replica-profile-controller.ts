@@ -15,9 +15,10 @@ import { stamp } from "../../kube/times.ts";
 import type { Cache } from "../../kube/watch/cache.ts";
 import type { Transition } from "../../pods/transition.ts";
 import type { HorizontalPodAutoscaler } from "../ihpa/managed-hpa.ts";
-import type { PodStates, PodStatesOutcome } from "../pods/pod-states.ts";
+import type { PodStates } from "../pods/pod-states.ts";
 import { countPods, type Pod, type PodCounts, selectPods } from "../pods/workload-pods.ts";
 import { type Claim, transitions, withClaims } from "../status/set-condition.ts";
+import { inactiveClaims, profileClaims } from "./profile-claims.ts";
 
 export interface ReplicaProfileControllerOptions {
   readonly applier: Applier;
@@ -74,7 +75,7 @@ export class ReplicaProfileController {
     if (rival !== undefined) {
       this.#selectors.set(key, null);
       const message = `${kind} ${name} is already managed by ReplicaProfile ${rival.metadata.name}; edit that one, or delete it first`;
-      await this.#report(key, profile, undefined, claimsOfNone("TargetOwnedByAnother", message));
+      await this.#report(key, profile, undefined, inactiveClaims("TargetOwnedByAnother", message));
       return { recheckAfterMs: renewMs };
     }
     let scale: Scale;
@@ -83,7 +84,7 @@ export class ReplicaProfileController {
     } catch (error) {
       if (!isKubeError(error, "NotFound") && !isKubeError(error, "NotScalable")) throw error;
       this.#selectors.set(key, null);
-      await this.#report(key, profile, undefined, claimsOfNone("TargetNotFound", error.message));
+      await this.#report(key, profile, undefined, inactiveClaims("TargetNotFound", error.message));
       return { recheckAfterMs: renewMs };
     }
     this.#selectors.set(key, scale.selector === "" ? null : parseSelector(scale.selector));
@@ -98,11 +99,11 @@ export class ReplicaProfileController {
       scale = await scales.write(target, replicas, { resourceVersion: scale.resourceVersion });
     }
     if (outcome) {
-      this.#tell(profile, outcome.plan.transitions);
-      this.#tellOfPods(profile, outcome.plan.transitions, pods);
+      this.#record(profile, outcome.plan.transitions);
+      this.#recordOnPods(profile, outcome.plan.transitions, pods);
     }
     const counts = countPods(pods);
-    await this.#report(key, profile, counts, claimsOf(profile, scale, counts, outcome));
+    await this.#report(key, profile, counts, profileClaims(profile, scale, counts, outcome));
     return { recheckAfterMs: Math.min(renewMs, outcome?.recheckAfterMs ?? renewMs) };
   }
 
@@ -112,7 +113,7 @@ export class ReplicaProfileController {
   }
 
   /** Whether an external program may control the traffic of a pod, whatever the pod itself says. */
-  isReported({ metadata }: Pod): boolean {
+  mayHaveExternalTraffic({ metadata }: Pod): boolean {
     const profiles = this.#options.caches.profiles.list(metadata.namespace ?? "");
     return profiles.some(({ spec }) => spec.behavior.podTrafficController.type === "External");
   }
@@ -132,9 +133,9 @@ export class ReplicaProfileController {
   }
 
   /** One Event for all pods with the same transition. */
-  #tell(profile: ReplicaProfile, changes: readonly Transition[]): void {
-    const ways = Map.groupBy(changes, ({ from, to, reason }) => `${from} → ${to} (${reason})`);
-    for (const [way, each] of ways) {
+  #record(profile: ReplicaProfile, changes: readonly Transition[]): void {
+    const groups = Map.groupBy(changes, ({ from, to, reason }) => `${from} → ${to} (${reason})`);
+    for (const [transition, each] of groups) {
       const names = each.slice(0, 10).map(({ pod }) => pod);
       const more = each.length > names.length ? ` and ${each.length - names.length} more` : "";
       this.#options.events.record({
@@ -142,25 +143,25 @@ export class ReplicaProfileController {
         type: "Normal",
         reason: "PodStateChanged",
         action: "ChangePodState",
-        note: `${way}: ${names.join(", ")}${more}`,
+        note: `${transition}: ${names.join(", ")}${more}`,
       });
     }
   }
 
   /** An Event on each of a few pods, for users who look at a pod that is not Ready. */
-  #tellOfPods(profile: ReplicaProfile, changes: readonly Transition[], pods: readonly Pod[]): void {
+  #recordOnPods(profile: ReplicaProfile, changes: readonly Transition[], pods: readonly Pod[]): void {
     if (changes.length > mostReportedPods) return;
     for (const { pod: name, from, to, reason } of changes) {
       const pod = pods.find(({ metadata }) => metadata.name === name);
       if (pod === undefined) continue;
       const isRefused = reason === "StandbyRefused";
-      const said = pod.status?.conditions?.find(({ type }) => type === standbyCondition)?.message;
+      const reported = pod.status?.conditions?.find(({ type }) => type === standbyCondition)?.message;
       this.#options.events.record({
         regarding: { ...pod, apiVersion: "v1", kind: "Pod" },
         type: isRefused ? "Warning" : "Normal",
         reason: "PodStateChanged",
         action: "ChangePodState",
-        note: `${from} → ${to} (${reason}), requested by ReplicaProfile ${profile.metadata.name}${isRefused && said ? `; the sidecar said: ${said}` : ""}`,
+        note: `${from} → ${to} (${reason}), requested by ReplicaProfile ${profile.metadata.name}${isRefused && reported ? `; the sidecar reports: ${reported}` : ""}`,
       });
     }
   }
@@ -235,58 +236,4 @@ export function replicasWanted(
   const total = wanted.onlineReplicas + wanted.cutoffReplicas + wanted.standbyReplicas;
   const isAllowed = allowedScalingDirection === "Both" || allowedScalingDirection === (total > present ? "Up" : "Down");
   return paused || !isAllowed ? present : total;
-}
-
-/** Conditions of a profile that does not act. */
-function claimsOfNone(reason: "TargetNotFound" | "TargetOwnedByAnother", message: string): Claim[] {
-  return (["Applied", "Ensured"] as const).map((type) => ({ type, status: "False", reason, message }));
-}
-
-function claimsOf(
-  { spec }: ReplicaProfile,
-  scale: Scale,
-  counts: PodCounts,
-  outcome: PodStatesOutcome | undefined,
-): Claim[] {
-  const total = spec.onlineReplicas + spec.cutoffReplicas + spec.standbyReplicas;
-  const isApplied = scale.replicas === total;
-  const isEnsured =
-    isApplied &&
-    counts.online === spec.onlineReplicas &&
-    counts.cutoff === spec.cutoffReplicas &&
-    counts.standby === spec.standbyReplicas &&
-    counts.freezing === 0;
-  const held = outcome?.plan.held;
-  const stuck = outcome?.stuck ?? [];
-  const why = [
-    ...(held ? [held.message] : []),
-    ...(stuck.length > 0 ? [`${stuck.join(", ")} can't wake: their nodes have no room for their requests`] : []),
-  ]
-    .map((each) => `${each}; `)
-    .join("");
-  return [
-    {
-      type: "Applied",
-      status: isApplied ? "True" : "False",
-      reason: isApplied ? "AsExpected" : "ScalingUnderWay",
-      message: `spec.replicas is ${scale.replicas}, wanted ${total}`,
-    },
-    {
-      type: "Ensured",
-      status: isEnsured ? "True" : "False",
-      reason: isEnsured ? "AsExpected" : (held?.reason ?? (stuck.length > 0 ? "NoRoomToWake" : "PodsUnderWay")),
-      message: `${why}${counts.online} online, ${counts.cutoff} cut off, ${counts.standby} on standby${counts.freezing > 0 ? ` (${counts.freezing} not frozen yet)` : ""}, ${counts.starting} starting; wanted ${spec.onlineReplicas}, ${spec.cutoffReplicas}, ${spec.standbyReplicas}`,
-    },
-    ...(outcome?.externalFaults ? [externalClaim(outcome.externalFaults)] : []),
-  ];
-}
-
-function externalClaim(faults: readonly string[]): Claim {
-  const isReached = faults.length === 0;
-  return {
-    type: "ExternalReached",
-    status: isReached ? "True" : "False",
-    reason: isReached ? "AsExpected" : "ExternalNotReached",
-    message: isReached ? "all external programs answer" : faults.join("; ").slice(0, 1024),
-  };
 }

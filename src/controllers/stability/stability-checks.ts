@@ -164,10 +164,10 @@ export class StabilityChecks {
       step: stepOf(change),
       pods: namesByState(pods),
     });
-    const said = typeof message === "string" ? printable(message, 300) : "";
+    const text = typeof message === "string" ? printable(message, 300) : "";
     if (stable === true) return { kind: "Passed" };
     if (stable === false)
-      return { kind: "Failed", message: `${external.name} says ${said || "that it is not stable"}` };
+      return { kind: "Failed", message: `${external.name} says ${text || "that it is not stable"}` };
     throw programs.fault(external, 'answers /stability without "stable": true or false');
   }
 }
