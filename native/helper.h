@@ -44,6 +44,9 @@ struct process *find_process(pid_t pid);
 int ok(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int failed(const char *word, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Carries out one line, which it cuts into words, and answers it. */
+int run_command(char *line);
+
 uint64_t now_us(void);
 void nap_us(unsigned us);
 
