@@ -32,12 +32,12 @@ function actions(results: readonly (readonly [second: number, result: CheckResul
 }
 
 describe("checkers", () => {
-  test("none, or all pass: changes go on", () => {
+  test("without checkers, or when all pass, changes go on", () => {
     expect(decideStability(undefined, [], 0).action).toBe("GoOn");
     expect(decideStability(undefined, [checker(passed)], 0).action).toBe("GoOn");
   });
 
-  test("a failed one acts until it has passed for its cool-down", () => {
+  test("a failed checker acts until it has passed for its cool-down", () => {
     expect(
       actions([
         [0, passed],
@@ -66,7 +66,7 @@ describe("checkers", () => {
     ).toEqual(["Pause/CheckFailed", "Pause/CoolingDown"]);
   });
 
-  test("one that can't be asked pauses, never rolls on, and rolls nothing back", () => {
+  test("an Unknown checker pauses changes and rolls nothing back", () => {
     expect(
       actions([
         [0, unknown],
@@ -76,7 +76,7 @@ describe("checkers", () => {
     ).toEqual(["Pause/CheckUnknown", "Pause/CheckUnknown", "GoOn/ChecksPassed"]);
   });
 
-  test("one that failed and can't be asked since has not passed: its cool-down begins when it does", () => {
+  test("a checker that failed and is Unknown since then has not passed: its cool-down begins once it does", () => {
     expect(
       actions([
         [0, failed],
@@ -88,7 +88,7 @@ describe("checkers", () => {
     ).toEqual(["Rollback", "Rollback", "Rollback", "GoOn", "GoOn"]);
   });
 
-  test("one that failed and can't be asked since says both", () => {
+  test("a checker that failed and is Unknown since then reports both", () => {
     const first = decideStability(undefined, [checker(failed)], 0);
     const second = decideStability(first.state, [checker(unknown)], 1000);
     expect(second.message).toBe("a failed: errors rise; now its result is unknown: no answer");
@@ -101,7 +101,7 @@ describe("checkers", () => {
     expect(decision).toMatchObject({ action: "Rollback", message: "b failed: errors rise" });
   });
 
-  test("what is remembered of a checker that is no longer asked for is forgotten", () => {
+  test("the state of a removed checker is dropped", () => {
     const { state } = decideStability(undefined, [checker(failed)], 0);
     expect(decideStability(state, [checker(passed, "Pause", "other")], 1000)).toMatchObject({
       action: "GoOn",
@@ -110,7 +110,7 @@ describe("checkers", () => {
   });
 });
 
-describe("rules on metrics", () => {
+describe("a Metrics checker", () => {
   const rule = (operator: MetricSpec["operator"], target: object): MetricSpec => ({
     type: "External",
     operator,
@@ -131,7 +131,7 @@ describe("rules on metrics", () => {
     expect(checkMetrics([{ rule: rule(operator, { type: "Value", value: "5" }), value }]).kind).toBe(kind);
   });
 
-  test("each type of target is compared in its own terms", () => {
+  test("compares each type of target in its own terms", () => {
     expect(checkMetrics([{ rule: rule(">", { type: "AverageValue", averageValue: "500m" }), value: 0.6 }]).kind).toBe(
       "Failed",
     );
@@ -146,14 +146,14 @@ describe("rules on metrics", () => {
     });
   });
 
-  test("a rule without a value leaves it unknown, unless another one is broken", () => {
+  test("is Unknown with a rule without a value, unless another rule is broken", () => {
     const missing = { rule: rule(">", { type: "Value", value: "5" }), value: undefined, fault: "the source is silent" };
     expect(checkMetrics([missing])).toEqual({ kind: "Unknown", message: "errors has no value: the source is silent" });
     expect(checkMetrics([missing, { ...missing, value: 9 }]).kind).toBe("Failed");
   });
 });
 
-describe("worse than before the step", () => {
+describe("the regression check", () => {
   const samples = (values: readonly number[], fromSecond: number) =>
     values.map((value, index) => ({ timeMs: (fromSecond + index * 15) * 1000, value }));
   const calm = [10, 11, 9, 10, 12, 10, 11, 9];
@@ -169,7 +169,7 @@ describe("worse than before the step", () => {
       ...more,
     }).kind;
 
-  test("as before, or within the tolerance: passed", () => {
+  test("passes at the same level, or within the tolerance", () => {
     expect(check(calm, calm)).toBe("Passed");
     expect(
       check(
@@ -179,7 +179,7 @@ describe("worse than before the step", () => {
     ).toBe("Passed");
   });
 
-  test("clearly above: failed", () => {
+  test("fails clearly above", () => {
     expect(
       check(
         calm,
@@ -188,16 +188,16 @@ describe("worse than before the step", () => {
     ).toBe("Failed");
   });
 
-  test("a service that was as bad before trips nothing", () => {
+  test("passes for a service that was as bad before", () => {
     expect(check([10, 50, 10, 50, 10, 50, 10, 10], [15, 14, 50])).toBe("Passed");
   });
 
-  test("almost no errors stay almost none", () => {
+  test("passes for a rise of almost no errors", () => {
     expect(check([0, 0, 0, 0], [0.0005, 0.0004, 0.0005], { slack: 0.001 })).toBe("Passed");
     expect(check([0, 0, 0, 0], [0.02, 0.01, 0.02], { slack: 0.001 })).toBe("Failed");
   });
 
-  test("too early to say: passed; silent for too long: unknown; nothing known from before: unknown", () => {
+  test("passes too early after a step; is Unknown after a long silence, and without samples from before", () => {
     expect(check(calm, [30])).toBe("Passed");
     expect(check(calm, [30], { nowMs: 1_130_000 })).toBe("Unknown");
     expect(check([], calm)).toBe("Unknown");

@@ -94,7 +94,7 @@ const settled = () => new Promise((resolve) => setTimeout(resolve, 10));
 const last = () => statuses.at(-1)!.status!;
 const conditionOf = (type: string) => last().conditions?.find((each) => each.type === type);
 
-test("the first decision waits until the past is read, and then is no fallback", async () => {
+test("the first decision waits until the history is read, and then is no fallback", async () => {
   await controller.reconcile(key);
   clockMs += 2_000;
   await controller.reconcile(key);
@@ -108,7 +108,7 @@ test("the first decision waits until the past is read, and then is no fallback",
   expect(events).toEqual(["Normal Ready", "Normal DesiredReplicasChanged"]);
 });
 
-test("a past that could not be read is not waited for, and says why it is a fallback when that lasts", async () => {
+test("the first decision does not wait for a history that could not be read; the reason shows when the fallback lasts", async () => {
   await controller.reconcile(key);
   answerPast({ kind: "Unknown", fault: { reason: "SourceUnreachable", message: "main did not answer" } });
   await settled();
@@ -123,7 +123,7 @@ test("a past that could not be read is not waited for, and says why it is a fall
   expect(events.filter((event) => event === "Warning FallbackEntered")).toHaveLength(1);
 });
 
-test("a past that never comes is waited for half a minute", async () => {
+test("the first decision waits half a minute for a history that never comes", async () => {
   await controller.reconcile(key);
   clockMs += 29_000;
   await controller.reconcile(key);
@@ -133,7 +133,7 @@ test("a past that never comes is waited for half a minute", async () => {
   expect(last().decision?.total).toBeGreaterThanOrEqual(5);
 });
 
-test("what was written is not said again while the cache has not heard of it", async () => {
+test("an unchanged status is not reported again while the cache lags behind", async () => {
   answerPast(tenDays());
   await controller.reconcile(key);
   await settled();
@@ -145,7 +145,7 @@ test("what was written is not said again while the cache has not heard of it", a
   expect(events).toEqual(["Normal Ready", "Normal DesiredReplicasChanged"]);
 });
 
-test("a metric that has neither past nor present makes the IHPA not Ready, for the metric's reason", async () => {
+test("a metric with neither history nor live value makes the IHPA not Ready, with the metric's reason", async () => {
   live = { value: null, lagMs: 30_000, fault: { reason: "NoMetrics", message: "the source has no value now" } };
   answerPast({ kind: "Unknown", fault: { reason: "NoMetrics", message: "nothing in 14d" } });
   await controller.reconcile(key);

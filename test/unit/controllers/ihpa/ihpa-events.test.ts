@@ -56,8 +56,8 @@ function tick(seconds: number, more: Partial<IhpaInput> = {}): string[] {
   return told.splice(0);
 }
 
-describe("a start-up that goes well", () => {
-  test("warns of nothing, and tells of each thing once", () => {
+describe("a normal start", () => {
+  test("records no Warning, and each Event once", () => {
     expect(tick(0, { hpas: [] })).toEqual(["Normal Ready", "Normal DesiredReplicasChanged"]);
     expect(tick(0.4, { hpas: [hpaOf("forescale-shop", { owner: "ihpa-1" })] })).toEqual([]);
     expect(tick(15, { hpas: [failing] })).toEqual([]);
@@ -65,7 +65,7 @@ describe("a start-up that goes well", () => {
     expect(tick(45)).toEqual([]);
   });
 
-  test("with a first tick on a lower rung or without a value is no Warning either", () => {
+  test("records no Warning for a first tick on a lower rung or without a value", () => {
     for (const decision of [held, coasting]) {
       status = undefined;
       events = new IhpaEvents({ record: ({ type, reason }) => void told.push(`${type} ${reason}`) }, 15_000);
@@ -76,7 +76,7 @@ describe("a start-up that goes well", () => {
 });
 
 describe("trouble", () => {
-  test("that lasts is told once, and its end too", () => {
+  test("that lasts gets one Event, and one for its end", () => {
     tick(0);
     expect(tick(15, { decision: coasting })).toEqual([]);
     expect(tick(30, { decision: coasting })).toEqual([]);
@@ -86,12 +86,12 @@ describe("trouble", () => {
     expect(tick(90)).toEqual([]);
   });
 
-  test("that comes and goes is not told", () => {
+  test("that comes and goes gets no Event", () => {
     tick(0);
     for (let k = 1; k < 20; k++) expect(tick(15 * k, k % 2 ? { decision: coasting } : {})).toEqual([]);
   });
 
-  test("that deepens is told again", () => {
+  test("that gets worse gets another Event", () => {
     tick(0);
     for (const seconds of [15, 30, 45]) tick(seconds, { decision: coasting });
     tick(60, { decision: held });
@@ -99,7 +99,7 @@ describe("trouble", () => {
     expect(tick(90, { decision: held })).toContain("Warning FallbackEntered");
   });
 
-  test("that was told before a restart is not told again, and its end is", () => {
+  test("that had its Event before a restart gets none again, but one for its end", () => {
     tick(0);
     for (const seconds of [15, 30, 45]) tick(seconds, { decision: coasting });
     events = new IhpaEvents({ record: ({ type, reason }) => void told.push(`${type} ${reason}`) }, 15_000);
@@ -109,7 +109,7 @@ describe("trouble", () => {
   });
 });
 
-test("what stands in the way is told at once, and once; without a decision nothing is said of fallback", () => {
+test("a blocking cause gets one Event at once; without a decision there is none about fallback", () => {
   const problems = [{ field: "spec.prediction.timeZone", message: "no such zone" }];
   const obstructed = { problems, decision: undefined, hpas: [] };
   expect(tick(0, obstructed)).toEqual(["Warning InvalidSpec"]);

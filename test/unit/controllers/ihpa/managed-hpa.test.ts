@@ -16,7 +16,7 @@ interface ManagedSpec {
 const limits = { minReplicas: 2, maxReplicas: 40 };
 const spec = (...args: Parameters<typeof managedHpa>) => managedHpa(...args).spec as ManagedSpec;
 
-test("it reads the number as it is: AverageValue 1, summed, never multiplied by ready pods", () => {
+test("the managed HPA uses the served value as it is: AverageValue 1, not multiplied by ready pods", () => {
   expect(spec(ihpaOf(), limits, true).metrics).toEqual([
     {
       type: "External",
@@ -28,7 +28,7 @@ test("it reads the number as it is: AverageValue 1, summed, never multiplied by 
   ]);
 });
 
-test("it belongs to the IHPA and is found by it", () => {
+test("the managed HPA belongs to its IHPA and is found by it", () => {
   const { metadata } = managedHpa(ihpaOf(), limits, true);
   expect(metadata).toMatchObject({
     name: "forescale-shop",
@@ -75,14 +75,14 @@ test.each([
   expect([scaleUp.selectPolicy, scaleDown.selectPolicy]).toEqual([up, down]);
 });
 
-test("a minimum of 0 becomes 1: the HPA takes no other", () => {
+test("a minimum of 0 becomes 1, as an HPA accepts no lower one", () => {
   expect(spec(ihpaOf({ minReplicas: 0 }), { minReplicas: 0, maxReplicas: 5 }, true)).toMatchObject({
     minReplicas: 1,
     maxReplicas: 5,
   });
 });
 
-test("an HPA follows an IHPA by the metric's name and label, not by either alone", () => {
+test("an HPA follows an IHPA by the metric's name and label together", () => {
   expect(follows(hpaOf("theirs", { follows: true }), "shop")).toBe(true);
   expect(follows(hpaOf("theirs", { follows: true }), "other")).toBe(false);
   expect(follows(hpaOf("theirs"), "shop")).toBe(false);

@@ -71,7 +71,7 @@ const missing = {
 const rival = { rival: "older", decision: undefined };
 const foreign = { hpas: [hpaOf("theirs")], decision: undefined };
 
-describe("what is there", () => {
+describe("the planned objects", () => {
   test.each<{
     name: string;
     spec: Parameters<typeof ihpaOf>[0];
@@ -265,7 +265,7 @@ describe("what is there", () => {
     expect(conditionOf(plan, "AbleToScale")?.status).toBe(hasObstacle ? "False" : "True");
   });
 
-  test("Preview tells what Auto would not act beside", () => {
+  test("Preview reports what would keep Auto from working", () => {
     const message = (more: Partial<IhpaInput>) =>
       conditionOf(planIhpa(inputOf({ ihpa: ihpaOf({ scaleMode: "Preview" }), ...more })), "ScalingActive")!.message;
     expect(message({})).toMatch(/^Preview: nothing is changed; web would [^;]* replicas$/);
@@ -277,7 +277,7 @@ describe("what is there", () => {
     );
   });
 
-  test("children belong to the IHPA and have what the providers say", () => {
+  test("owned objects refer to the IHPA and have the settings of its providers", () => {
     const plan = planIhpa(inputOf());
     const owner = [
       {
@@ -322,7 +322,7 @@ describe("what is there", () => {
     { behavior: { scaleUp: { disabled: true } }, direction: "Down" },
     { behavior: { scaleDown: { disabled: true } }, direction: "Up" },
     { behavior: { scaleUp: { disabled: true }, scaleDown: { disabled: true } }, direction: "Neither" },
-  ])("the profile may go $direction", ({ behavior, direction }) => {
+  ])("the profile's allowed scaling direction is $direction", ({ behavior, direction }) => {
     expect(planIhpa(inputOf({ ihpa: ihpaOf({ behavior }) })).profile).toMatchObject({
       spec: { allowedScalingDirection: direction },
     });
@@ -330,7 +330,7 @@ describe("what is there", () => {
 });
 
 describe("status", () => {
-  test("Preview tells what would happen", () => {
+  test("Preview reports what would happen", () => {
     const plan = planIhpa(inputOf({ ihpa: ihpaOf({ scaleMode: "Preview" }) }));
     expect(conditionOf(plan, "ScalingActive")).toMatchObject({ status: "False", reason: "Preview" });
     expect(conditionOf(plan, "ScalingActive")?.message).toMatch(/web would go from 5 to 7 replicas/);
@@ -388,7 +388,7 @@ describe("status", () => {
     expect(plan.status.hpa).toMatchObject(hpa);
   });
 
-  test("while the HPA can't read the number, the autoscaler is not ready: its decision does not act", () => {
+  test("while the HPA can't read the metric the IHPA is not Ready, as its decision has no effect", () => {
     const hpas = [hpaOf("forescale-shop", { owner: "ihpa-1", scalingActive: "False" })];
     const plan = planIhpa(inputOf({ hpas }));
     for (const type of ["Ready", "ScalingActive"])
@@ -403,7 +403,7 @@ describe("status", () => {
     );
   });
 
-  test("conditions tell their generation and keep their times while their status stays", () => {
+  test("conditions have their generation, and keep their times while the status stays", () => {
     const first = planIhpa(inputOf({ nowMs: nowMs - 600_000 }));
     const ihpa = ihpaOf({}, { status: first.status, metadata: { generation: 4 } });
     const second = planIhpa(inputOf({ ihpa, ...missing }));
@@ -427,7 +427,7 @@ describe("status", () => {
     expect(plan.status.desiredReplicas).toBe(rung === "Expired" ? undefined : 7);
   });
 
-  test("a size held because nothing is known is not Ready, and the reason is the metric's", () => {
+  test("a size kept because nothing is known is not Ready, with the metric's reason", () => {
     const held: Decision = { ...decision, rung: "Held", reason: "NothingKnown", message: "5 pods stay: nothing known" };
     const fault = { reason: "SourceUnreachable", message: "load: metric source main did not answer" };
     const said = {
@@ -442,7 +442,7 @@ describe("status", () => {
     expect(conditionOf(planIhpa(inputOf({ decision: held })), "Ready")?.reason).toBe("NoValidPortraitValue");
   });
 
-  test("a size held because the user paused is Ready and no fallback", () => {
+  test("a size kept because of spec.paused is Ready and no fallback", () => {
     const paused: Decision = { ...decision, rung: "Held", reason: "Paused" };
     const plan = planIhpa(inputOf({ ihpa: ihpaOf({ paused: true }), decision: paused }));
     expect(conditionOf(plan, "Ready")?.status).toBe("True");
@@ -453,14 +453,14 @@ describe("status", () => {
     { reason: "InvalidSpec", input: invalid },
     { reason: "TargetNotFound", input: missing },
     { reason: "TargetOwnedByAnother", input: foreign },
-  ])("without a decision nothing is claimed of it, and no HPA is said to be made: $reason", ({ reason, input }) => {
+  ])("without a decision there are no conditions about it, nor about an HPA: $reason", ({ reason, input }) => {
     const plan = planIhpa(inputOf(input));
     for (const type of ["Fallback", "ScalingLimited"])
       expect(conditionOf(plan, type)).toMatchObject({ status: "Unknown", reason });
     expect(conditionOf(plan, "HPAActive")).toBeUndefined();
   });
 
-  test("a change under way: its progress stands in the status, and the condition says how it goes", () => {
+  test("a change in progress is in the status, with a condition", () => {
     const spec = {
       behavior: { scaleDown: { grayStrategy: { grayState: "Cutoff", changeIntervalSeconds: 60, changePercent: 50 } } },
     } satisfies Parameters<typeof ihpaOf>[0];
@@ -492,7 +492,7 @@ describe("status", () => {
     });
   });
 
-  test("what the checkers say is a condition, and only where they were asked", () => {
+  test("the checkers' result is a condition, present only where there are checkers", () => {
     const spec = {
       stabilityCheckers: [{ type: "External", stabilizationAction: "Pause", external: { name: "theirs" } }],
     } satisfies Parameters<typeof ihpaOf>[0];
@@ -535,7 +535,7 @@ describe("status", () => {
       },
       says: "algorithm ExternalJob is not carried out yet, so nothing is proposed; use KubeHPA, or External",
     },
-  ])("what is taken and not carried out is said: $name", ({ spec, says }) => {
+  ])("an unsupported part of the spec is reported: $name", ({ spec, says }) => {
     const plan = planIhpa(inputOf({ ihpa: ihpaOf(spec) }));
     const supported = conditionOf(plan, "SpecSupported");
     if (says === undefined) expect(supported).toBeUndefined();
@@ -549,7 +549,7 @@ describe("status", () => {
     expect(conditionOf(plan, "Ready")?.status).toBe("True");
   });
 
-  test("trust is claimed only where the portrait claims it; readiness as the portrait says", () => {
+  test("ForecastTrusted and ForecastReady are those of the portrait", () => {
     const said = (types: string[]): Condition[] =>
       types.map((type) => ({
         type,
@@ -567,13 +567,13 @@ describe("status", () => {
     expect(types(said(["ForecastReady", "ForecastTrusted"]))).toEqual(["ForecastReady True", "ForecastTrusted True"]);
   });
 
-  test("the lead is told to a tenth of a second", () => {
+  test("the lead is rounded to a tenth of a second", () => {
     const lead = { seconds: 17.199999999999, source: "Measured" as const, samples: 12 };
     const { status } = planIhpa(inputOf({ decision: { ...decision, lead } }));
     expect(status.lead).toEqual({ ...lead, seconds: 17.2 });
   });
 
-  test("accuracy is what the portrait measured, and no figure is made up", () => {
+  test("accuracy is that of the portrait, without invented figures", () => {
     const coverage = [{ level: 0.9, observed: 0.91, samples: 100 }];
     const plan = planIhpa(inputOf({ portraits: [portraitOf("Predictive", { accuracy: { coverage } })] }));
     expect(plan.status.accuracy).toEqual({ coverage });
@@ -584,7 +584,7 @@ describe("status", () => {
     { name: "of a portrait that lasts: at the end of the lead", expireMs: nowMs + 120_000, forecastReplicas: 9 },
     { name: "of a portrait that ends within the lead: none", expireMs: nowMs + 60_000, forecastReplicas: undefined },
     { name: "of a portrait that has expired: none", expireMs: nowMs - 1000, forecastReplicas: undefined },
-  ])("replicas foretold, $name", ({ expireMs, forecastReplicas }) => {
+  ])("forecast replicas: $name", ({ expireMs, forecastReplicas }) => {
     const timeSeries = [
       { timestamp: nowMs / 1000 - 300, replicas: 4 },
       { timestamp: nowMs / 1000 + 60, replicas: 9 },
@@ -594,7 +594,7 @@ describe("status", () => {
     expect(status.forecastReplicas).toBe(forecastReplicas);
   });
 
-  describe("of a forecast that was judged", () => {
+  describe("of an evaluated forecast", () => {
     const judged = {
       metric: "load",
       level: 0.95,
@@ -612,7 +612,7 @@ describe("status", () => {
     const portraits = [portraitOf("Predictive", { accuracy: { coverage } })];
     const plan = planIhpa(inputOf({ portraits, decision: { ...decision, rung: "Reactive", accuracy: judged } }));
 
-    test("the figures are told, with the verdict", () => {
+    test("has the figures and the verdict", () => {
       expect(plan.status.accuracy).toEqual({
         percent: 69,
         relativeError: 1.4,
@@ -625,7 +625,7 @@ describe("status", () => {
       expect([...checkStructure(intelligentHorizontalPodAutoscalerStatus, plan.status, "status")]).toEqual([]);
     });
 
-    test("lost trust is a condition, and stays one through an outage that judges nothing", () => {
+    test("reports lost trust, also through an outage without an evaluation", () => {
       expect(conditionOf(plan, "ForecastTrusted")).toMatchObject({ status: "False", reason: "NotAccurate" });
       const later = planIhpa(inputOf({ portraits, ihpa: ihpaOf({}, { status: plan.status }) }));
       expect(conditionOf(later, "ForecastTrusted")).toMatchObject({ status: "False", reason: "NotAccurate" });
@@ -636,14 +636,14 @@ describe("status", () => {
       { isTrusted: true, reason: "BacktestPassed" as const, samples: 400, verdict: "Enable" },
       { isTrusted: true, reason: "AsExpected" as const, samples: 240, verdict: "Enable" },
       { isTrusted: false, reason: "BacktestFailed" as const, samples: 400, verdict: "NotPredictable" },
-    ])("$reason of $samples samples says $verdict", ({ verdict, ...more }) => {
+    ])("has the verdict $verdict for $reason with $samples samples", ({ verdict, ...more }) => {
       const accuracy = { ...judged, ...more, relativeError: Number.POSITIVE_INFINITY, coverage: Number.NaN };
       const { status } = planIhpa(inputOf({ decision: { ...decision, accuracy } }));
       expect(status.accuracy).toMatchObject({ verdict });
       expect(JSON.stringify(status.accuracy)).not.toContain("null");
     });
 
-    test("where no season could be compared, nothing is claimed", () => {
+    test("has no condition where no season could be compared", () => {
       const accuracy = { ...judged, isTrusted: true, reason: "AsExpected" as const, isCompared: false };
       const young = planIhpa(inputOf({ portraits: [portraitOf("Predictive")], decision: { ...decision, accuracy } }));
       expect(conditionOf(young, "ForecastTrusted")).toBeUndefined();
@@ -651,12 +651,12 @@ describe("status", () => {
     });
   });
 
-  test("a decision that stands keeps its own time", () => {
+  test("a decision that is unchanged keeps its time", () => {
     const plan = planIhpa(inputOf({ decision: { ...decision, timeMs: nowMs - 5_000 } }));
     expect(plan.status.decision?.time).toBe(iso(5));
   });
 
-  test("whatever the input, the status is what the schema allows, and every condition is one of ours", () => {
+  test("for any input the status is valid by the schema, and every condition is a known one", () => {
     const text = fc.string({ maxLength: 5000 });
     const input = fc.record({
       scaleMode: fc.constantFrom("Auto" as const, "Preview" as const),

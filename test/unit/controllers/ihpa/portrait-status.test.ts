@@ -67,7 +67,7 @@ function statusOf(metrics: number): HorizontalPortraitStatus {
 }
 
 describe("a portrait's status stays below 8 KiB", () => {
-  test.each([1, 2, 5, 8])("with %i metrics whose load never rests", (metrics) => {
+  test.each([1, 2, 5, 8])("with %i metrics whose load varies all the time", (metrics) => {
     const status = statusOf(metrics);
     const small = withinSize(status);
     expect(Buffer.byteLength(JSON.stringify(small))).toBeLessThan(8192);
@@ -76,12 +76,12 @@ describe("a portrait's status stays below 8 KiB", () => {
     expect(small.forecast!.metrics).toHaveLength(metrics);
   });
 
-  test("what fits is left alone", () => {
+  test("a status that fits is not changed", () => {
     const status = { conditions: [] };
     expect(withinSize(status)).toBe(status);
   });
 
-  test("a band drawn with fewer points lies nowhere below the forecast's", () => {
+  test("a band with fewer points is nowhere below the forecast", () => {
     const status = statusOf(8);
     const at = (each: HorizontalPortraitStatus, metric: number, seconds: number) =>
       each.forecast!.metrics![metric].points.findLast(({ time }) => time <= seconds)!.values;
@@ -92,8 +92,8 @@ describe("a portrait's status stays below 8 KiB", () => {
   });
 });
 
-describe("the forecast that was published goes on after a restart", () => {
-  test("as the portrait shows it, up to where it expires and no further", () => {
+describe("a published forecast is used after a restart", () => {
+  test("as the portrait shows it, until it expires", () => {
     const values = fc.array(fc.integer({ min: 0, max: 1000 }), { minLength: 12, maxLength: 200 });
     fc.assert(
       fc.property(values, (loads) => {
@@ -117,7 +117,7 @@ describe("the forecast that was published goes on after a restart", () => {
     );
   });
 
-  test("none is made up where the status has none, or does not say how far it reaches", () => {
+  test("only where the status has one and says how far it reaches", () => {
     const metrics = [publishedForecast("load", forecastOf(0), levels)];
     expect(publishedLoadForecast({}, "load")).toBeUndefined();
     expect(publishedLoadForecast({ forecast: { generatedAt: iso(), metrics } }, "load")).toBeUndefined();

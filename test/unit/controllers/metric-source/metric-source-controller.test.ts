@@ -45,7 +45,7 @@ async function conditionsOf(name: string): Promise<object> {
   return Object.fromEntries(status!.conditions!.map(({ type, status: holds, reason }) => [type, `${holds} ${reason}`]));
 }
 
-test("of two defaults the younger is told which one is; both are reached all the same", async () => {
+test("of two default sources the younger reports that the older one is used; both are probed", async () => {
   cache.set(sourceOf("old", { default: true }, { creationTimestamp: iso(1000) }));
   cache.set(sourceOf("young", { default: true }, { creationTimestamp: iso(10) }));
   cache.set(sourceOf("named", {}, { creationTimestamp: iso(9999) }));
@@ -57,7 +57,7 @@ test("of two defaults the younger is told which one is; both are reached all the
   expect(await conditionsOf("young")).toEqual({ Ready: "True SourceReached", Default: "True AsExpected" });
 });
 
-test("what was said is not said again while the cache has not heard of it", async () => {
+test("an unchanged status is not reported again while the cache lags behind", async () => {
   cache.set(sourceOf("main"));
   for (let k = 0; k < 3; k++) await controller.reconcile("/main");
   expect(events).toEqual(["Normal SourceReached"]);

@@ -43,7 +43,7 @@ const openOf = (outcome: SourceOutcome): OpenSource => {
 };
 
 describe("which source", () => {
-  test("without any, a metric that names none is read from the metrics APIs; one that names one is told", async () => {
+  test("without sources, a metric that names none is read from the metrics APIs; one that names a source gets a fault", async () => {
     expect(await open().get(undefined, "store")).toEqual({ kind: "MetricsApi" });
     expect(faultOf(await sources.get("main", "store"))).toMatchObject({
       reason: "SourceNotFound",
@@ -51,7 +51,7 @@ describe("which source", () => {
     });
   });
 
-  test("of several defaults the oldest holds; a source that is no default has to be named", async () => {
+  test("of several default sources the oldest is used; any other has to be named", async () => {
     cache.set(sourceOf("young", { default: true }, { creationTimestamp: iso(10) }));
     cache.set(sourceOf("old", { default: true }, { creationTimestamp: iso(1000) }));
     cache.set(sourceOf("named", {}, { creationTimestamp: iso(9999) }));
@@ -68,12 +68,12 @@ describe("which source", () => {
     expect((await open().get("api", "store")).kind).toBe(kind);
   });
 
-  test("a type that is not read yet says so", async () => {
+  test("an unsupported source type is reported as a fault", async () => {
     cache.set(sourceOf("sls", { type: "SLS", sls: { project: "p", metricStore: "m" } }));
     expect(faultOf(await open().get("sls", "store"))).toMatchObject({ reason: "AlgorithmNotSupported" });
   });
 
-  test("a source of some namespaces refuses the others, default or not", async () => {
+  test("a source limited to some namespaces refuses the others, default or not", async () => {
     cache.set(sourceOf("main", { default: true, tenancy: { namespaces: ["store"] } }));
     expect((await open().get("main", "store")).kind).toBe("Open");
     for (const name of ["main", undefined])
@@ -95,10 +95,10 @@ describe("which source", () => {
   });
 });
 
-describe("what cannot be opened is a sentence, not an exception", () => {
+describe("a source that cannot be opened gives a fault, not an exception", () => {
   const ref = { namespace: "forescale-system", name: "store", key: "token" };
 
-  test("a missing Secret is named, and read again at the next try", async () => {
+  test("a missing Secret is named in the fault, and read again at the next try", async () => {
     cache.set(sourceOf("main", { credentials: { bearerToken: ref } }));
     let token: string | undefined;
     open({
@@ -119,7 +119,7 @@ describe("what cannot be opened is a sentence, not an exception", () => {
     { name: "metadata", url: "http://169.254.169.254/latest", policy: {} },
     { name: "loopback", url: "http://127.0.0.1:9090", policy: {} },
     { name: "the API server's", url: "http://10.96.0.1:443", policy: { refused: ["10.96.0.1"] } },
-  ])("an address that must not be called: $name", async ({ url, policy }) => {
+  ])("an address that is not allowed is refused: $name", async ({ url, policy }) => {
     cache.set(sourceOf("main", { url }));
     expect(faultOf(await open({ addresses: policy }).get("main", "store"))).toMatchObject({
       reason: "SourceRefused",
@@ -130,7 +130,7 @@ describe("what cannot be opened is a sentence, not an exception", () => {
   test.each([
     { name: "a token that cannot be sent", secret: "s3cret\u0000token", credentials: { bearerToken: ref } },
     { name: "both kinds of login", secret: "s3cret", credentials: { bearerToken: ref, username: ref, password: ref } },
-  ])("$name: nothing secret is said", async ({ secret, credentials }) => {
+  ])("$name: the message contains no secret", async ({ secret, credentials }) => {
     cache.set(sourceOf("main", { credentials }));
     const fault = faultOf(await open({ readSecret: async () => secret }).get("main", "store"));
     expect(fault?.message).toMatch(/^MetricSource main: /);
@@ -152,7 +152,7 @@ describe("what cannot be opened is a sentence, not an exception", () => {
     test.each([
       { name: "a token", credentials: { bearerToken: ref } },
       { name: "a password", credentials: { username: ref, password: ref } },
-    ])("no message holds $name", async ({ credentials }) => {
+    ])("no message contains $name", async ({ credentials }) => {
       cache.set(sourceOf("main", { url: stub.url, credentials }));
       const { client } = openOf(await open({ readSecret: async () => "s3cret-value" }).get("main", "store"));
       const error = await client.instant("up").catch((thrown: Error) => thrown);
@@ -194,7 +194,7 @@ describe("over time", () => {
       change: () => sourceOf("main", { headers: { "X-Scope-OrgID": "b" } }, { generation: 2 }),
     },
     { name: "made again", change: () => sourceOf("main", {}, { uid: "another" }) },
-  ])("$name is another store: what came from it is dropped", async ({ change }) => {
+  ])("$name makes it another store: its history is dropped", async ({ change }) => {
     cache.set(sourceOf("main"));
     await open().get("main", "store");
     cache.delete(sourceOf("main"));
@@ -204,7 +204,7 @@ describe("over time", () => {
     expect(moved).toEqual(["main"]);
   });
 
-  test("a fault of a source before does not close the one after it", async () => {
+  test("a late fault of a replaced source does not close its successor", async () => {
     const credentials = { bearerToken: { namespace: "a", name: "b", key: "c" } };
     let fail: (error: Error) => void = () => {};
     let isFirst = true;

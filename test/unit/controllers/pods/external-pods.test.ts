@@ -41,7 +41,7 @@ const down = () => {
   throw new CollectError("Unreachable", "external program theirs refuses the connection");
 };
 
-describe("the order of a program outside", () => {
+describe("the order of an external program", () => {
   const three = pods("web", 3);
   const order = async (profile = profileOf(), some = three) => {
     const known = externals.order(profile, theirs, some);
@@ -49,7 +49,7 @@ describe("the order of a program outside", () => {
     return known;
   };
 
-  test("is asked for beside, and there when the profile is looked at again", async () => {
+  test("is requested in the background, and there at the next reconcile", async () => {
     answer = () => ({ order: ["web-2", "web-0"] });
     expect(await order()).toMatchObject({ isAsking: true });
     expect(woken).toEqual(["store/web"]);
@@ -59,7 +59,7 @@ describe("the order of a program outside", () => {
     expect(asked[0].about.pods).toMatchObject([{ name: "web-0", state: "Online", ready: true }, {}, {}]);
   });
 
-  test("is asked for again after half a minute, and sooner for new pods or another wish", async () => {
+  test("is requested again after half a minute, and sooner for new pods or a changed profile", async () => {
     answer = () => ({ order: [] });
     await order();
     clockMs += 2_500;
@@ -81,7 +81,7 @@ describe("the order of a program outside", () => {
     { name: "does not answer", given: down, says: "refuses the connection" },
     { name: "answers no list", given: () => ({ order: "web-1" }), says: 'without "order"' },
     { name: "answers other things than names", given: () => ({ order: [1] }), says: 'without "order"' },
-  ])("of one that $name is none, with the reason; an old one stands", async ({ given, says }) => {
+  ])("is missing with a reason when the program $name; an old one is kept", async ({ given, says }) => {
     answer = given;
     await order();
     const without = await order();
@@ -100,14 +100,14 @@ describe("the order of a program outside", () => {
   });
 });
 
-describe("the states that a program outside wants", () => {
+describe("the states of an external program", () => {
   const states = async () => {
     externals.states(profileOf(), theirs, pods("web", 2));
     await new Promise(setImmediate);
     return externals.states(profileOf(), theirs, pods("web", 2));
   };
 
-  test("are asked for with the numbers wanted", async () => {
+  test("are requested with the wanted numbers", async () => {
     answer = () => ({ states: { "web-0": "Standby", "web-1": "Online" } });
     const { answer: told } = await states();
     expect([...told!]).toEqual([
@@ -131,7 +131,7 @@ describe("the states that a program outside wants", () => {
   );
 });
 
-describe("traffic by a program outside", () => {
+describe("traffic by an external program", () => {
   const profile = profileOf({
     podTrafficController: { type: "External", external: { ...theirs, config: { pool: "a" } } },
   });
@@ -168,7 +168,7 @@ describe("traffic by a program outside", () => {
     { pod: "web-b", online: true },
   ];
 
-  test("only pods for which it did so change: the others neither leave nor come back, nor cost less", async () => {
+  test("changes only for pods that it confirms: the others keep state and deletion cost", async () => {
     answer = () => ({ done: ["web-b", "web-z"] });
     const { plan, fault } = await carryOut(planOf(both), [readyPod("web-a"), readyPod("web-b")]);
     expect(plan).toEqual({ ...planOf([both[1]]), replicas: 2 });
@@ -187,7 +187,7 @@ describe("traffic by a program outside", () => {
     ]);
   });
 
-  test("while it fails nothing changes, and it is left alone for two seconds", async () => {
+  test("stays unchanged while it fails, and it is not called for two seconds", async () => {
     answer = down;
     const some = [readyPod("web-a"), readyPod("web-b")];
     expect(await carryOut(planOf(both), some)).toMatchObject({
@@ -201,14 +201,14 @@ describe("traffic by a program outside", () => {
     expect(await carryOut(planOf(both), some)).toEqual({ plan: planOf(both) });
   });
 
-  test("a pod comes back by the program that took it out, whatever the profile says now", async () => {
+  test("comes back by the program that took the pod out, whatever the profile says now", async () => {
     answer = () => ({ done: ["web-b"] });
     const plan = planOf([both[1]]);
     expect(await carryOut(plan, [readyPod("web-b", { takenBy: "former" })], profileOf())).toEqual({ plan });
     expect(asked).toMatchObject([{ name: "former" }]);
   });
 
-  test("a pod that is starting is told of once it can serve; a gate alone needs no program", async () => {
+  test("is announced once a starting pod can serve; a readiness gate alone needs no program", async () => {
     answer = () => ({ done: [] });
     const { plan, fault } = await carryOut(planOf([both[1]]), [podOf("web-b", undefined)]);
     expect(plan.gates).toEqual([]);

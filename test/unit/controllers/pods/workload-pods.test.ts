@@ -4,7 +4,7 @@ import { countPods, requestsOf, selectPods, slimPod } from "../../../../src/cont
 import { readPodInState } from "../../../../src/pods/pod-in-state.ts";
 import { iso, podOf } from "../objects.ts";
 
-test("pods count by what they do; those that go or have ended count nowhere", () => {
+test("pods are counted by state; those that are being deleted or have ended are not counted", () => {
   const pods = [
     podOf("a", 60),
     podOf("b", undefined),
@@ -31,7 +31,7 @@ test.each([
   expect(selectPods(pods, selector).map(({ metadata }) => metadata.name)).toEqual(names);
 });
 
-test("requests are those of the newest pod, as a rollout changes them", () => {
+test("requests are those of the newest pod", () => {
   const requests = requestsOf([podOf("old", 60, { cpu: "500m" }), podOf("new", 5, { cpu: "2", createdAgo: 10 })])!;
   expect(requests("cpu")).toBe(2);
   expect(requests("memory")).toBe(64 * 2 ** 20);
@@ -41,7 +41,7 @@ test("requests are those of the newest pod, as a rollout changes them", () => {
   expect(requestsOf([])).toBeUndefined();
 });
 
-test("what a sidecar said is kept, and why the webhook gave a pod less than it asked for", () => {
+test("the sidecar's message is kept, and the reason why the webhook lowered a pod's requests", () => {
   const pod = podOf("a", 1, { phase: "Running" });
   const told = { type: "forescale.io/standby", status: "False", reason: "Refused", message: "Busy: in use" };
   const slim = slimPod({
@@ -53,7 +53,7 @@ test("what a sidecar said is kept, and why the webhook gave a pod less than it a
   expect(JSON.stringify(slim)).not.toContain("of no use");
 });
 
-test("what is kept of a pod tells all that is asked of it", () => {
+test("a slimmed pod keeps every field that is read", () => {
   const states = fc.record({
     ready: fc.option(fc.nat(500), { nil: undefined }),
     phase: fc.constantFrom("Running", "Failed", "Pending"),

@@ -98,7 +98,7 @@ const conditionOf = (status: HorizontalPortraitStatus, type: string) =>
 describe("a predictive portrait", () => {
   beforeEach(() => portraits.set(portraitOf("Predictive")));
 
-  test("is made from the whole past, with its periods in seconds and no claim of trust", async () => {
+  test("is made from the whole history, with its periods in seconds and without a ForecastTrusted condition", async () => {
     const status = await reconciled("predictive");
     expect(conditionOf(status, "PortraitGenerated")?.status).toBe("True");
     expect(conditionOf(status, "ForecastReady")?.status).toBe("True");
@@ -110,7 +110,7 @@ describe("a predictive portrait", () => {
     expect(JSON.stringify(status).length).toBeLessThan(8192);
   });
 
-  test("is made again after ten minutes, by forecasts of one length", async () => {
+  test("is renewed after ten minutes, by forecasts of the same length", async () => {
     await reconciled("predictive");
     clockMs += 9 * minute;
     await reconciled("predictive");
@@ -121,7 +121,7 @@ describe("a predictive portrait", () => {
     expect(asked[1].horizon).toBe(asked[0].horizon);
   });
 
-  test("hands on what replays taught for six hours, then has it learned anew", async () => {
+  test("reuses learned weights for six hours, then learns them again", async () => {
     for (let made = 0; made < 40; made++) {
       past = twoDays(4, clockMs);
       await reconciled("predictive");
@@ -132,7 +132,7 @@ describe("a predictive portrait", () => {
     expect(learnedAnew).toEqual([0, 36]);
   });
 
-  test("with the source down keeps what it has until that expires, and says why", async () => {
+  test("keeps its content until that expires while the source is down, and says why", async () => {
     const made = await reconciled("predictive");
     past = downFor(past);
     clockMs += 11 * minute;
@@ -159,7 +159,7 @@ describe("a predictive portrait", () => {
     expect(conditionOf(await reconciled("predictive"), "ForecastReady")?.status).toBe("True");
   });
 
-  test("an old past is better than none: without a portrait that holds, it is made over the silence", async () => {
+  test("is made from an old history when no valid portrait is left, covering the silence", async () => {
     past = downFor(past);
     clockMs += 90 * minute;
     const status = await reconciled("predictive");
@@ -167,7 +167,7 @@ describe("a predictive portrait", () => {
     expect(Date.parse(status.portraitData!.expireTime!)).toBe(clockMs + 6 * 60 * minute);
   });
 
-  test("of a forecast that lost its trust has no replicas to go on from, and says why", async () => {
+  test("has no replicas when its forecast is not trusted, and says why", async () => {
     const made = await reconciled("predictive");
     expect(made.portraitData).toBeDefined();
     const last = workload.lastDecision!;
@@ -182,7 +182,7 @@ describe("a predictive portrait", () => {
     expect(events).toContain("Warning NotAccurate");
   });
 
-  test("without any past says so", async () => {
+  test("reports that there is no history", async () => {
     past = { kind: "Unknown", fault: { reason: "NoMetrics", message: "no value in the last 14d" } };
     const status = await reconciled("predictive");
     expect(conditionOf(status, "ForecastReady")).toMatchObject({
@@ -197,7 +197,7 @@ describe("a predictive portrait", () => {
 describe("a reactive portrait", () => {
   beforeEach(() => portraits.set(portraitOf("Reactive")));
 
-  test("that says the same again is written only to live on", async () => {
+  test("is written again without a change only to stay valid", async () => {
     expect((await reconciled("reactive")).portraitData).toMatchObject({ type: "Static", static: { replicas: 5 } });
     for (let i = 0; i < 4; i++) {
       clockMs += 31_000;
@@ -213,7 +213,7 @@ describe("a reactive portrait", () => {
     expect((await reconciled("reactive")).portraitData?.static?.replicas).toBe(12);
   });
 
-  test("without a live value is not made up, and what it said stands until it expires", async () => {
+  test("is not made without a live value, and the last one stays until it expires", async () => {
     const made = await reconciled("reactive");
     live = { value: null, lagMs: 30_000 };
     clockMs += 31_000;
@@ -237,7 +237,7 @@ describe("a burst's portrait", () => {
     return portraits.get({ namespace: "store", name: "shop-burst" })!.status!;
   };
 
-  test("is there while a burst is, and is nothing to complain of otherwise", async () => {
+  test("has replicas during a burst, and is no failure otherwise", async () => {
     const calm = await shown();
     expect(calm.portraitData).toBeUndefined();
     expect(conditionOf(calm, "PortraitGenerated")).toMatchObject({ status: "True", reason: "AsExpected" });
@@ -249,7 +249,7 @@ describe("a burst's portrait", () => {
     expect(events).toContain("Normal Burst");
   });
 
-  test("is written every half minute, and at once for another spec", async () => {
+  test("is written every half minute, and at once for a changed spec", async () => {
     for (let tick = 0; tick < 4; tick++) {
       await shown();
       clockMs += 15_000;
@@ -262,7 +262,7 @@ describe("a burst's portrait", () => {
     expect(writes).toBe(3);
   });
 
-  test("is left to the decision: the portrait controller writes none", async () => {
+  test("is never written by the portrait controller, only from the decision", async () => {
     await controller.reconcile("store/shop-burst");
     expect(writes).toBe(0);
   });
@@ -270,7 +270,7 @@ describe("a burst's portrait", () => {
   test.each([
     { name: "somebody else's", spec: { externalGeneratorName: "theirs" } },
     { name: "one whose algorithm makes no bursts", spec: { algorithm: { type: "KubeHPA" as const } } },
-  ])("$name is left alone", async ({ spec }) => {
+  ])("the portrait controller does not write $name", async ({ spec }) => {
     const portrait = portraitOf("Burst");
     portraits.set({ ...portrait, spec: { ...portrait.spec, ...spec } });
     await shown();

@@ -24,7 +24,7 @@ test.each<{ name: string; spec: Written; present: number; set: number }>([
   expect(replicasWanted(profile(spec), present)).toBe(set);
 });
 
-test("what was set is at rest, whatever was wanted", () => {
+test("replicas that were set as wanted are not changed again", () => {
   const counts = fc.nat(1000);
   const direction = fc.constantFrom("Both" as const, "Up" as const, "Down" as const, "Neither" as const);
   fc.assert(

@@ -60,7 +60,7 @@ const check = (more: Partial<typeof spec> = {}, under: typeof change | undefined
   watch.check("store/shop/stabilityCheckers[0]", { ...spec, ...more }, "store", under);
 const after = (was: number, is: number) => (_: string, timeMs: number) => (timeMs > change.stepMs ? is : was);
 
-test("what stays as it was passes, and so does everything where nothing changes", async () => {
+test("an unchanged measure passes, and so does every measure without a change in progress", async () => {
   expect(await check()).toEqual({ kind: "Passed" });
   const asked = stub.requests.length;
   expect(await watch.check("store/shop", spec, "store", undefined)).toEqual({ kind: "Passed" });
@@ -78,7 +78,7 @@ test("each query is confined to the workload's namespace", async () => {
 test.each([
   { measure: "error rate", of: "errors", was: 0.01, is: 0.03 },
   { measure: "response time", of: "latency", was: 0.1, is: 0.2 },
-])("a $measure that rose with the change fails", async ({ measure, of, was, is }) => {
+])("a $measure that rose after the change fails", async ({ measure, of, was, is }) => {
   const risen = after(was, is);
   valueAt = (query, timeMs) => (query.startsWith(of) ? risen(query, timeMs) : 0.01);
   expect(await check()).toEqual({
@@ -87,14 +87,14 @@ test.each([
   });
 });
 
-test("a rise within the tolerance, or of almost nothing, passes", async () => {
+test("a rise within the tolerance or the slack passes", async () => {
   valueAt = after(0.1, 0.115);
   expect(await check()).toEqual({ kind: "Passed" });
   valueAt = after(0.0001, 0.004);
   expect(await check({ tolerance: "20%" }, { ...change, beganMs: change.beganMs - 1 })).toEqual({ kind: "Passed" });
 });
 
-test("what was before a change is read once, what is since at each look", async () => {
+test("samples from before a change are read once, later ones at each check", async () => {
   await check();
   const first = stub.requests.length;
   clockMs += 15_000;
@@ -103,7 +103,7 @@ test("what was before a change is read once, what is since at each look", async 
   expect(stub.requests.length - first).toBe(2);
 });
 
-test("a store without values, one that fails, and a source that is not there can't tell", async () => {
+test("a store without values, a failing store and a missing source give Unknown", async () => {
   valueAt = () => undefined;
   expect(await check()).toMatchObject({ kind: "Unknown", message: expect.stringContaining("before the change") });
   await stub.close();

@@ -104,14 +104,14 @@ async function decided(subject: CheckSubject): Promise<StabilityDecision> {
   return checks.decision(subject) as StabilityDecision;
 }
 
-test("without checkers nobody is asked, nor in Preview or while paused", () => {
+test("no checker runs where there is none, in Preview and while paused", () => {
   expect(checks.decision(subjectOf([]))).toBeUndefined();
   expect(checks.decision(subjectOf([external()], {}, { scaleMode: "Preview" }))).toBeUndefined();
   expect(checks.decision(subjectOf([external()], {}, { paused: true }))).toBeUndefined();
   expect(asked).toEqual([]);
 });
 
-test("a program is told the step and the pods by state, once a tick", async () => {
+test("a program is sent the step and the pods by state, once a tick", async () => {
   const subject = subjectOf([external()]);
   expect(await decided(subject)).toMatchObject({ action: "GoOn" });
   clockMs += 5_000;
@@ -135,7 +135,7 @@ test("a program is told the step and the pods by state, once a tick", async () =
   expect(asked).toHaveLength(2);
 });
 
-test("a program that says no takes the change back, in its words", async () => {
+test("a program that reports instability rolls the change back, with its message", async () => {
   answer = () => ({ stable: false, message: "errors\u001b[31m rise" });
   expect(await decided(subjectOf([external()]))).toMatchObject({
     action: "Rollback",
@@ -160,7 +160,7 @@ test.each<{ name: string; answer: () => Record<string, unknown>; says: string }>
     },
     says: "a fault of ours",
   },
-])("a program that $name pauses changes and takes none back", async ({ answer: given, says }) => {
+])("a program that $name pauses changes and rolls none back", async ({ answer: given, says }) => {
   answer = given;
   expect(await decided(subjectOf([external()]))).toMatchObject({
     action: "Pause",
@@ -169,7 +169,7 @@ test.each<{ name: string; answer: () => Record<string, unknown>; says: string }>
   });
 });
 
-test("at rest a check that fails keeps changes from beginning and wakes nobody; what was taken back stays so", async () => {
+test("without a change in progress a failed check only pauses; a change that was rolled back stays rolled back", async () => {
   answer = () => ({ stable: false });
   expect(await decided(subjectOf([external()], { change: undefined }))).toMatchObject({ action: "Pause" });
   start();
@@ -178,7 +178,7 @@ test("at rest a check that fails keeps changes from beginning and wakes nobody; 
   expect(await decided(subjectOf([external()], { change: undefined }))).toMatchObject({ action: "Rollback" });
 });
 
-test("after a failure changes wait for the cool-down, also over a restart", async () => {
+test("changes wait for the cool-down after a failure, also across a restart", async () => {
   const subject = subjectOf([{ ...metrics(errors), stabilizationAction: "Pause" }, external({ coolDownSeconds: 60 })]);
   live.errors = { value: 0, lagMs: 0 };
   answer = () => ({ stable: false, message: "bad" });
@@ -203,7 +203,7 @@ test("after a failure changes wait for the cool-down, also over a restart", asyn
   expect(await decided(again)).toMatchObject({ action: "GoOn" });
 });
 
-test("where pods stay out of service beside a failure, a restart wakes none of them", async () => {
+test("a restart during a failure wakes no pod that is out of service", async () => {
   const subject = subjectOf([external({ coolDownSeconds: 60 })], { change: undefined });
   const status = {
     decision: { time: iso(0), online: 4, cutoff: 0, standby: 2, total: 6, rung: "Fresh", reason: "Wanted" },
@@ -220,7 +220,7 @@ test("where pods stay out of service beside a failure, a restart wakes none of t
   expect(await decided({ ...subject, ihpa: { ...subject.ihpa, status } })).toMatchObject({ action: "Pause" });
 });
 
-test("other checkers know nothing of what failed before", async () => {
+test("changed checkers start without earlier failures", async () => {
   answer = () => ({ stable: false });
   expect(await decided(subjectOf([external({ coolDownSeconds: 600 })]))).toMatchObject({ action: "Rollback" });
   live.errors = { value: 0, lagMs: 0 };
@@ -268,7 +268,7 @@ test.each<{ name: string; rule: MetricSpec; load: LiveLoad | undefined; action: 
     action: "Pause",
     says: "main refuses the connection",
   },
-])("rules on metrics: $name", async ({ rule, load, action, says = "" }) => {
+])("a Metrics checker: $name", async ({ rule, load, action, says = "" }) => {
   if (load) live[metricName(rule)] = load;
   expect(await decided(subjectOf([metrics(rule)]))).toMatchObject({ action, message: expect.stringContaining(says) });
   expect(followed[0]).toMatchObject({ key: "store/shop/stabilityCheckers", metrics: [rule] });

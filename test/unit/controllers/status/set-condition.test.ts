@@ -31,7 +31,7 @@ test.each([
   expect(transitions(before && withClaims(undefined, [before], 1, early), [after])).toHaveLength(count);
 });
 
-test("claims made again change nothing, whatever they are", () => {
+test("repeated claims change nothing", () => {
   const claims = fc.uniqueArray(
     fc.record({
       type: fc.constantFrom("Ready", "Paused", "Fallback", "HPAActive"),

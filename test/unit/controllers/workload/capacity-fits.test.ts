@@ -63,14 +63,14 @@ const decide = (seconds: number, of = ihpa) => {
   return decision;
 };
 
-test("CPU and ready pods are asked for without a query of the user's", async () => {
+test("CPU and ready pods are read without a query in the spec", async () => {
   await refresh();
   expect(asked[0]).toBe("reads External");
   expect(asked[1]).toMatch(/^pods External sum\(kube_pod_status_ready\{condition="true",namespace="store",pod=~"web-/);
   expect(asked[2]).toBe("cpu Resource");
 });
 
-test("what was learnt sizes the next tick, in place of the target", async () => {
+test("a learned capacity sizes the next tick, in place of the target", async () => {
   expect(decide(0).total).toBeGreaterThanOrEqual(15); // 150 ÷ 10
   expect(status()).toBeUndefined();
   await refresh();
@@ -90,7 +90,7 @@ test("what was learnt sizes the next tick, in place of the target", async () => 
   expect(status()).toMatchObject({ model: "LinearWithBase", extrapolated: false, fittedAt: "2026-01-05T12:00:00Z" });
 });
 
-test("it is learnt anew after a day, and when the spec asks for something else", async () => {
+test("the capacity is learned again after a day, and when the spec changes", async () => {
   await refresh();
   const before = asked.length;
   clockMs += 23 * 3_600_000;
@@ -103,7 +103,7 @@ test("it is learnt anew after a day, and when the spec asks for something else",
   expect(asked).toHaveLength(3 * before);
 });
 
-test("a history that can't be read leaves the target in force, says why, and is tried again in an hour", async () => {
+test("a history that can't be read leaves the target in use, is reported, and is tried again in an hour", async () => {
   pasts.cpu = { kind: "Unknown", fault: { reason: "NoMetrics", message: "no series" } };
   await refresh();
   expect(status()).toMatchObject({ model: "PerPod", message: "cpu: no series" });
@@ -116,7 +116,7 @@ test("a history that can't be read leaves the target in force, says why, and is 
   expect(asked.length).toBeGreaterThan(before);
 });
 
-test("several loads are one metric in pods, live and past; what was lived outlives a change of the spec", async () => {
+test("several loads are one metric in pods, live and past; its live history survives a change of the spec", async () => {
   const both = ihpaOf({
     metrics: [external("reads"), external("writes")],
     capacity: { ...capacity, loads: ["reads", "writes"] },

@@ -78,7 +78,7 @@ describe("queries", () => {
     if (query) expect(shapeOf(query)).toBeDefined();
   });
 
-  test("whatever the names are, they stay inside their strings", () => {
+  test("names of any content stay inside their strings", () => {
     const odd = fc.oneof(
       fc.string({ unit: "binary", minLength: 1 }),
       fc.constantFrom('"', "\\", '"} or up{x="', "a\nb", "`", "$1", "))", "#", '\\"', "{}", "\u2028"),
@@ -128,7 +128,7 @@ describe("queries", () => {
   });
 });
 
-describe("the pattern of pods' names takes a workload's pods and no other's", () => {
+describe("the pattern of pod names matches a workload's pods and no others", () => {
   const takes = (ref: { kind: string; name: string }, pod: string) => new RegExp(`^(?:${podPattern(ref)})$`).test(pod);
   const long = "a-name-of-a-deployment-that-is-as-long-as-names-may-be-in-here";
   test.each([

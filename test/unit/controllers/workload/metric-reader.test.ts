@@ -89,7 +89,7 @@ function numbers({ parameters }: StubRequest) {
 describe("live values", () => {
   const trusting = { default: true, tenancy: { rule: "None" as const } };
 
-  test("of any number of workloads are one request a source, and a fault is its own workload's", async () => {
+  test("take one request per source for any number of workloads, and a fault concerns only its own workload", async () => {
     cache.set(sourceOf("main", { ...trusting, url: stub.url }));
     answer = numbers;
     const metricReader = loadsOf();
@@ -114,7 +114,7 @@ describe("live values", () => {
     expect(metricReader.now(subjects[59], subjects[59].metrics[0])).toEqual({ value: 59, lagMs: 30_000 });
   });
 
-  test("of a source that is down are missing, never what they were", async () => {
+  test("are missing while the source is down, never the old ones", async () => {
     cache.set(sourceOf("main", { ...trusting, url: stub.url, timeout: "1s" }));
     answer = numbers;
     const metricReader = loadsOf();
@@ -130,7 +130,7 @@ describe("live values", () => {
     });
   });
 
-  test("that are zero when a source comes back are not believed at once", async () => {
+  test("that are zero when a source comes back are not used at once", async () => {
     cache.set(sourceOf("main", { ...trusting, url: stub.url, step: "1m" }));
     let [part, metric] = ["v(5)", {}];
     answer = () =>
@@ -154,7 +154,7 @@ describe("live values", () => {
     expect(await next("v(0)")).toBe(0);
   });
 
-  test("per pod count pods that serve: start-up work is no load, and a pod without a value counts as the others", async () => {
+  test("per pod count only pods that serve, and a pod without a value counts as the average", async () => {
     cache.set(sourceOf("main", { default: true, url: stub.url }));
     const at = (clockMs - 30_000) / 1000;
     answer = () => ({
@@ -177,7 +177,7 @@ describe("live values", () => {
     expect(metricReader.now(subject, cpuMetric)?.value).toBe(9);
   });
 
-  test("without a source come from the metrics APIs, and become the history", async () => {
+  test("come from the metrics APIs without a source, and become the history", async () => {
     const metricReader = loadsOf();
     const subject = readerOf("web", { metrics: [cpuMetric], pods: [recordOf("a", 600)] });
     metricReader.follow(subject);
@@ -205,7 +205,7 @@ describe("live values", () => {
     expect((await metricReader.past(readerOf("other"), cpuMetric, "14d")).kind).toBe("Unknown");
   });
 
-  test("a new workload is told at once, and known as asked for after its first round", async () => {
+  test("a new workload is announced at once, and counts as read after its first round", async () => {
     let told = 0;
     const metricReader = loadsOf(() => told++);
     const subject = readerOf("web");
@@ -233,7 +233,7 @@ describe("history", () => {
     return { type: "matrix", result: [...series].map(([pod, values]) => ({ metric: { pod }, values })) };
   };
 
-  test("per pod leaves out what pods did before they served", async () => {
+  test("per pod leaves out samples from before a pod served", async () => {
     cache.set(sourceOf("main", { default: true, url: stub.url }));
     const readyAt = nowMs / 1000 - 1800;
     answer = (request) =>
@@ -249,7 +249,7 @@ describe("history", () => {
     expect(values.at(-1)).toBe(2);
   });
 
-  test("with the source down is what was known, and says why it is old", async () => {
+  test("is the known one while the source is down, with the reason why it is old", async () => {
     cache.set(sourceOf("main", { default: true, url: stub.url, tenancy: { rule: "None" } }));
     answer = (request) => matrix(request, () => ({ total: 7 }));
     const metricReader = loadsOf();
@@ -265,7 +265,7 @@ describe("history", () => {
     expect(past.kind === "Known" && past.series.values.length).toBeGreaterThan(50);
   });
 
-  test("that ended long ago says so, though the source answers", async () => {
+  test("that ended long ago has a fault, though the source answers", async () => {
     cache.set(sourceOf("main", { default: true, url: stub.url, tenancy: { rule: "None" } }));
     answer = (request) =>
       matrix(request, (at): Record<string, number> => (at < nowMs / 1000 - 1800 ? { total: 7 } : {}));
@@ -276,7 +276,7 @@ describe("history", () => {
     });
   });
 
-  test("that a source never had names the query", async () => {
+  test("that a source never had gives a fault that names the query", async () => {
     cache.set(sourceOf("main", { default: true, url: stub.url, tenancy: { rule: "None" } }));
     answer = () => ({ type: "matrix", result: [] });
     const subject = readerOf("web", { metrics: [queryOf("nothing_here")] });
@@ -286,7 +286,7 @@ describe("history", () => {
     });
   });
 
-  test("of the pods comes from kube-state-metrics, inside the tenant's namespace", async () => {
+  test("of pods comes from kube-state-metrics, confined to the tenant's namespace", async () => {
     cache.set(sourceOf("main", { default: true, url: stub.url }));
     const from = nowMs / 1000 - 3600;
     answer = (request) => {
@@ -314,7 +314,7 @@ describe("history", () => {
   });
 });
 
-test("a load is named by what it measures of which workload, not by its target or its name", () => {
+test("a load's key depends on the workload and on what is measured, not on target or name", () => {
   const key = (spec: MetricSpec, name = "web") => loadKey({ namespace: "store", target: { ...target, name } }, spec);
   const one = key(cpuMetric);
   expect(key({ ...cpuMetric, name: "renamed" })).toBe(one);
@@ -359,7 +359,7 @@ test.each([
   );
 });
 
-test("pods that come and go without anybody's record count while they had samples, and not before or after", () => {
+test("pods without a record count only while they had samples", () => {
   const samples = (pairs: [number, number][]) => ({
     timesMs: Float64Array.from(pairs, ([at]) => at * 60_000),
     values: Float64Array.from(pairs, ([, value]) => value),
