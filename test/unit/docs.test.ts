@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/api/validation/read-manifest.ts";
 
@@ -23,6 +23,22 @@ function targets(page: string): string[] {
     .map((target) => join(dirname(page), target));
 }
 
+const fileNames: ReadonlySet<string> = new Set(
+  ["src", "test", "scripts", "certs"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((path) => basename(path)),
+  ),
+);
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, "")
+      .replaceAll(/\s/g, "-"),
+  );
+}
+
 describe("the docs", () => {
   test.each(pages.map((page) => relative(root, page)))("%s links only to what is there", (page) => {
     expect(targets(join(root, page)).filter((target) => !existsSync(target))).toEqual([]);
@@ -33,6 +49,20 @@ describe("the docs", () => {
     const named = [...text.matchAll(/`((?:src|test|scripts|docs|manifests|native|certs)\/[\w./*-]*)`/g)];
     const paths = named.map(([, path]) => path).filter((path) => !path.includes("*"));
     expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  test.each(pages.map((page) => relative(root, page)))("%s names no file by a name that none has", (page) => {
+    const named = [...readFileSync(join(root, page), "utf8").matchAll(/`([\w-]+(?:\.test)?\.ts)`/g)];
+    expect(named.map(([, name]) => name).filter((name) => !fileNames.has(name))).toEqual([]);
+  });
+
+  test.each(pages.map((page) => relative(root, page)))("%s links only to headings that are there", (page) => {
+    const links = [...readFileSync(join(root, page), "utf8").matchAll(/\]\(([^)\s:]*)#([^)\s]+)\)/g)];
+    const missing = links.filter(([, path, anchor]) => {
+      const target = path === "" ? join(root, page) : join(root, dirname(page), path);
+      return !anchorsOf(readFileSync(target, "utf8")).includes(anchor);
+    });
+    expect(missing.map(([link]) => link)).toEqual([]);
   });
 
   test("the glossary has each word once", () => {
