@@ -4,7 +4,7 @@ import { gridLevels, medianIndex } from "../quantiles/quantile-grid.ts";
 import { withoutOutliers } from "./outliers.ts";
 import type { RecentLevelShift } from "./recent-level-shift.ts";
 
-/** What is odd about a history: all that a forecast from it should be read with. */
+/** Defects of a history that a reader of its forecast should know. */
 export interface DataQuality {
   /** Steps from the first present sample to the end of the series. */
   readonly steps: number;
@@ -17,18 +17,18 @@ export interface DataQuality {
   readonly longestGap: number;
   readonly sinceGap: number;
   /** Steps without a sample at the end. */
-  readonly silent: number;
+  readonly missingAtEnd: number;
   readonly negatives: number;
-  /** Samples so far beyond all others that they are faults; stray negative ones are no such. */
-  readonly wild: number;
+  /** Samples so far beyond all others that they are faults; stray negative ones are not counted here. */
+  readonly outliers: number;
   readonly isConstant: boolean;
-  /** How often a series that otherwise only rises fell back to less than half; absent where it is not such a one. */
+  /** For a counter, which otherwise only rises: how often it fell to less than half. Absent for other series. */
   readonly resets?: number;
 }
 
-/** So few negative samples in a hundred, in a load that is none otherwise, are a counter's reset or a fault of the query. */
+/** A share of negative samples up to this is a counter's reset or a fault of the query, not load. */
 const strayShare = 0.01;
-/** A counter is told from a load that happens to rise by so many changes, of which all but a few in a hundred rise. */
+/** A series with so many changes, of which at most this share are falls, is a counter and not a load that happens to rise. */
 const counterChanges = 50;
 const counterFalls = 0.02;
 
@@ -70,14 +70,14 @@ export function examine({ values, stepMs }: Series): DataQuality {
     missingShare: steps > 0 ? 1 - present / steps : 1,
     longestGap,
     sinceGap: longestGap > 0 ? values.length - gapEnd : 0,
-    silent: last < 0 ? 0 : values.length - 1 - last,
+    missingAtEnd: last < 0 ? 0 : values.length - 1 - last,
     negatives,
-    wild: 0,
+    outliers: 0,
     isConstant,
     ...(isCounter && { resets }),
   };
   const counted = hasStrayNegatives(quality) ? values.map((value) => (value < 0 ? Number.NaN : value)) : values;
-  return { ...quality, wild: withoutOutliers(counted, stepMs).wild };
+  return { ...quality, outliers: withoutOutliers(counted, stepMs).outliers };
 }
 
 /** Whether the negative samples are so few that they are faults, not load. */
@@ -85,15 +85,15 @@ export function hasStrayNegatives({ negatives, steps, missingShare }: DataQualit
   return negatives > 0 && negatives <= strayShare * steps * (1 - missingShare);
 }
 
-/** A history's samples weigh less by this a day, about as the experts weigh them, and a week is all that they can have. */
+/** Weight of a day relative to the next one, about as in the experts, over the last week. */
 const fading = 0.8;
 const knownDays = 7;
-/** What was before a change of level tells the shape of the days, and by how much they differ only in part. */
+/** Samples before a level shift count for this share: they show the shape of the days, but less of how days differ. */
 const beforeShift = 0.5;
 
 /**
- * How much of the last week there is to know from: 1 for a whole one, less for one with gaps, on another level, or not seen.
- * Below a day, where no day's course is forecast, nothing is missed.
+ * Weighted share of the last week that the history covers: 1 for a whole week, less with gaps, a level shift or a short history.
+ * 1 below a day of history, where no daily profile is forecast.
  *
  * @param values NaN where missing, the last one present
  * @returns above 0, at most 1
@@ -112,24 +112,23 @@ export function evidenceOf(values: Float64Array, stepMs: number, shift?: RecentL
   return known / all;
 }
 
-/** How much wider bands are for it: the fourth root, as more is paid for with every quantile (measured). */
-export function bandFactor(evidence: number): number {
+/** Factor on the width of prediction intervals: a fourth root, as a stronger one costs more at every quantile (measured). */
+export function intervalFactor(evidence: number): number {
   return evidence ** -0.25;
 }
 
-/** So many samples tell how far a load moves; fewer, spread over a day or more, may agree by chance. */
-const tellingSamples = 24;
-/** What is unknown then: one sd of the root of a typical load, about what a day does to it (as `drift` has it below a day). */
+/** Fewer samples, over a day or more, may agree by chance and do not show how far a load moves. */
+const enoughSamples = 24;
+/** Standard deviation to assume then, on the root of a typical load: about what a day changes (as in `drift`). */
 const unseenSpread = 0.25;
 
-/** Whether there are too few samples to tell how far the load moves, although they span a day or more. */
+/** Whether there are too few samples to show how far the load moves, although they span a day or more. */
 export function isSparse({ samples, steps, stepMs }: DataQuality): boolean {
-  return samples < tellingSamples && steps * stepMs >= dayMs;
+  return samples < enoughSamples && steps * stepMs >= dayMs;
 }
 
 /**
- * Moves levels away from the median by what so few samples cannot tell: √(d² + e²) on the root of the values, e the less the more
- * samples there are, and nothing from 24 on.
+ * Widens the prediction intervals of a sparse history: √(d² + e²) on the root of the values, where e falls to 0 at 24 samples.
  *
  * @param quantiles `[level · leads + lead]` on the grid levels; not changed
  * @param values the history, NaN where missing
@@ -137,7 +136,7 @@ export function isSparse({ samples, steps, stepMs }: DataQuality): boolean {
 export function widenForSparse(quantiles: Float64Array, leads: number, values: Float64Array): Float64Array {
   const known = signedRoots(values).filter(Number.isFinite);
   const typical = known.reduce((sum, value) => sum + Math.abs(value), 0) / Math.max(1, known.length);
-  const unseen = unseenSpread * typical * Math.sqrt(Math.max(0, 1 - known.length / tellingSamples));
+  const unseen = unseenSpread * typical * Math.sqrt(Math.max(0, 1 - known.length / enoughSamples));
   const out = signedRoots(quantiles);
   for (let l = 0; l < leads; l++) {
     const median = out[medianIndex * leads + l];
@@ -150,7 +149,7 @@ export function widenForSparse(quantiles: Float64Array, leads: number, values: F
   return signedSquaresInPlace(out);
 }
 
-/** What is told of a change of level: when, and by how much in the series' own unit. */
+/** A level shift for `describeQuality`: when, and by how much in the series' own unit. */
 export interface ReportedLevelShift {
   readonly agoMs: number;
   readonly factor: number;
@@ -158,15 +157,16 @@ export interface ReportedLevelShift {
 }
 
 /**
- * The oddities in words, for a reason: "20 % missing, a gap of 6 h that ended 1 day ago".
+ * The defects in words: "20 % missing, a gap of 6 h that ended 1 day ago".
  *
  * @param growth steady growth a day, as the difference of logarithms; 0 for none
- * @returns empty where there is nothing to say
+ * @returns empty where there are none
  */
 export function describeQuality(quality: DataQuality, shift?: ReportedLevelShift, growth = 0): string {
-  const { steps, stepMs, missingShare, longestGap, sinceGap, silent, negatives, wild, isConstant, resets } = quality;
+  const { steps, stepMs, missingShare, longestGap, sinceGap, missingAtEnd, negatives, outliers, isConstant, resets } =
+    quality;
   const words: string[] = [];
-  if (steps * stepMs < 2 * dayMs) words.push(`only ${describeSpan(steps * stepMs)} of it`);
+  if (steps * stepMs < 2 * dayMs) words.push(`only ${describeSpan(steps * stepMs)}`);
   if (isSparse(quality)) words.push(`only ${quality.samples} samples`);
   if (shift) {
     const by = shift.offset === 0 ? `× ${significant(shift.factor)}` : `by ${significant(shift.offset)}`;
@@ -178,16 +178,16 @@ export function describeQuality(quality: DataQuality, shift?: ReportedLevelShift
     words.push(`${Math.min(quality.samples > 0 ? 99 : 100, Math.round(100 * missingShare))} % missing`);
   if (longestGap >= 3 && longestGap * stepMs >= hourMs)
     words.push(`a gap of ${describeSpan(longestGap * stepMs)} that ended ${describeSpan(sinceGap * stepMs)} ago`);
-  if (silent >= 3) words.push(`silent for the last ${describeSpan(silent * stepMs)}`);
+  if (missingAtEnd >= 3) words.push(`no samples in the last ${describeSpan(missingAtEnd * stepMs)}`);
   if (negatives > 0)
     words.push(
-      `${negatives} negative ${negatives === 1 ? "sample" : "samples"}${hasStrayNegatives(quality) ? " left out" : ""}`,
+      `${negatives} negative ${negatives === 1 ? "sample" : "samples"}${hasStrayNegatives(quality) ? " removed" : ""}`,
     );
-  if (wild > 0) words.push(`${wild} ${wild === 1 ? "sample" : "samples"} far beyond all others left out`);
+  if (outliers > 0) words.push(`${outliers} ${outliers === 1 ? "outlier" : "outliers"} removed`);
   if (isConstant) words.push("constant");
   if (resets !== undefined)
     words.push(
-      `a counter's course${resets > 0 ? `, reset ${resets === 1 ? "once" : `${resets} times`}` : ""} (forecast its rate)`,
+      `looks like a counter${resets > 0 ? `, reset ${resets === 1 ? "once" : `${resets} times`}` : ""} (forecast its rate instead)`,
     );
   return words.join(", ");
 }

@@ -1,6 +1,6 @@
 import { median, normalMad, quantileOfSorted } from "../../series/statistics/robust-statistics.ts";
 
-/** A lasting change of level: everything from `at` on stands `size` higher. */
+/** A level shift: everything from `at` on is `size` higher. */
 export interface LevelShift {
   readonly at: number;
   readonly size: number;
@@ -10,12 +10,12 @@ const narrow = 12;
 const most = 6;
 
 /**
- * Finds lasting changes of level: edges that are sharp between neighbouring medians and still there between means over
- * `lasting` samples on both sides (or half of that near an end), so that the edges of a square rhythm shorter than that don't count.
+ * Finds level shifts: edges that are sharp between neighbouring medians and persist between means over `lasting` samples on both
+ * sides (or half of that near an end), so that the edges of a shorter square wave do not count.
  *
  * @param values samples, NaN where missing
- * @param lasting samples that a level must last on either side
- * @returns at most six, by time; none where edges are so common that they are the series' shape
+ * @param lasting samples that a level must last on both sides
+ * @returns at most six, in order of time; none where edges are so common that they are the shape of the series
  */
 export function levelShifts(values: Float64Array, lasting: number): LevelShift[] {
   const n = values.length;
@@ -42,7 +42,7 @@ export function levelShifts(values: Float64Array, lasting: number): LevelShift[]
     free.fill(0, Math.max(0, at - 2 * narrow), at + 2 * narrow);
     const reach = Math.min(lasting, at, n - at);
     if (reach < Math.max(2 * narrow, lasting / 2)) continue;
-    const wide = heldMean(rest, at, at + reach) - heldMean(rest, at - reach, at);
+    const wide = winsorizedMean(rest, at, at + reach) - winsorizedMean(rest, at - reach, at);
     if (!(wide * Math.sign(edges[at]) > 0.6 * Math.abs(edges[at]))) continue;
     const size = edges[at];
     found.push({ at, size });
@@ -51,7 +51,7 @@ export function levelShifts(values: Float64Array, lasting: number): LevelShift[]
   return found.toSorted((a, b) => a.at - b.at);
 }
 
-/** The series with its level shifts taken out; a new array. */
+/** The series without its level shifts; a new array. */
 export function withoutShifts(values: Float64Array, shifts: readonly LevelShift[]): Float64Array {
   const level = values.slice();
   for (const { at, size } of shifts) for (let t = at; t < level.length; t++) level[t] -= size;
@@ -82,10 +82,10 @@ function runningMedians(values: Float64Array, width: number): Float64Array {
 }
 
 /**
- * Mean with the outer tenths held at the inner ones: unlike a median it stays put in a rhythm of two values. NaN where less
- * than a third is present.
+ * Winsorized mean, with the outer tenths at both ends clipped: unlike a median it is stable for a series of two values. NaN where
+ * less than a third is present.
  */
-function heldMean(values: Float64Array, from: number, to: number): number {
+function winsorizedMean(values: Float64Array, from: number, to: number): number {
   const present = values.subarray(from, to).filter(Number.isFinite).sort();
   if (present.length * 3 < to - from) return Number.NaN;
   const low = quantileOfSorted(present, 0.1);

@@ -1,13 +1,13 @@
 import { smallest } from "../../series/statistics/robust-statistics.ts";
 
 /**
- * Values so far beyond everything else in a history that they are faults of a query or a meter, not load.
+ * Outliers: values so far beyond all others of a history that they are faults of a query or a meter, not load.
  *
- * A jump to several times the largest ever seen is what bursts are made of, and stays. A lone sample must be twenty times the
- * largest of all others to be none; several of them a thousand times, and over within ten minutes: load that has gone where it
- * never was stays there for longer. Where the others are few, or nearly all 0, nothing is known of what is large.
+ * A jump to several times the largest value is a burst, and is kept. A single sample is an outlier at twenty times the largest of
+ * all others. Several are outliers at a thousand times and within ten minutes, as a real change of load lasts longer. Where there
+ * are few other samples, or nearly all are 0, nothing tells what is large, and nothing is removed.
  *
- * **Cost**: O(n), and nothing more where the largest value is no such one.
+ * **Cost**: O(n).
  */
 
 /** How far beyond the largest of all others one sample, or several, must be. */
@@ -15,33 +15,33 @@ const aloneFactor = 20;
 const severalFactor = 1000;
 const longestMs = 600_000;
 const mostRuns = 3;
-/** No more of the samples than this, and so many others that are not 0. */
+/** Outliers are at most this share of the samples, and at least so many others are not 0. */
 const mostShare = 0.01;
 const leastOthers = 30;
-/** What hides behind something wilder is looked for again. */
+/** An outlier may be hidden by a larger one, so that the search is repeated. */
 const searches = 3;
 
 /**
- * A series without its wild values.
+ * A series without its outliers.
  *
  * @param values samples; what is not finite is missing; not changed
- * @returns the same samples, NaN in place of the wild ones, and how many those are; `values` itself where there are none
+ * @returns the same samples, NaN in place of outliers, and the number of outliers; `values` itself where there are none
  */
-export function withoutOutliers(values: Float64Array, stepMs: number): { values: Float64Array; wild: number } {
+export function withoutOutliers(values: Float64Array, stepMs: number): { values: Float64Array; outliers: number } {
   let kept = values;
-  let wild = 0;
+  let outliers = 0;
   for (let search = 0; search < searches; search++) {
-    const found = wildest(kept, stepMs);
+    const found = largestOutliers(kept, stepMs);
     if (found.length === 0) break;
-    if (wild === 0) kept = values.slice();
+    if (outliers === 0) kept = values.slice();
     for (const at of found) kept[at] = Number.NaN;
-    wild += found.length;
+    outliers += found.length;
   }
-  return { values: kept, wild };
+  return { values: kept, outliers };
 }
 
-/** Where the values beyond the widest cut that all rules allow stand, in order of time. */
-function wildest(values: Float64Array, stepMs: number): readonly number[] {
+/** Steps of the values above the lowest cut that satisfies all rules, in order of time. */
+function largestOutliers(values: Float64Array, stepMs: number): readonly number[] {
   const sizes = values.map(Math.abs).filter((size) => size > 0 && size < Number.POSITIVE_INFINITY);
   const longest = Math.max(1, Math.floor(longestMs / stepMs));
   const most = Math.min(mostRuns * longest, Math.max(1, Math.floor(mostShare * sizes.length)));
@@ -62,16 +62,16 @@ function wildest(values: Float64Array, stepMs: number): readonly number[] {
   return [];
 }
 
-/** Samples of at least this size, those that follow each other together; missing ones between them part nothing. */
+/** Runs of samples of at least this size; missing samples do not end a run. */
 function runsFrom(values: Float64Array, least: number): number[][] {
   const runs: number[][] = [];
   let isOpen = false;
   for (let t = 0; t < values.length; t++) {
     if (!Number.isFinite(values[t])) continue;
-    const isWild = Math.abs(values[t]) >= least;
-    if (isWild && isOpen) runs[runs.length - 1].push(t);
-    else if (isWild) runs.push([t]);
-    isOpen = isWild;
+    const isLarge = Math.abs(values[t]) >= least;
+    if (isLarge && isOpen) runs[runs.length - 1].push(t);
+    else if (isLarge) runs.push([t]);
+    isOpen = isLarge;
   }
   return runs;
 }

@@ -2,55 +2,55 @@ import type { Calendar } from "../../series/calendar.ts";
 import { median, quantileOfSorted } from "../../series/statistics/robust-statistics.ts";
 
 /**
- * A load that has stood on another level for some hours, as after a release, a migration or a new customer: what came before
- * is the past of another load until it is brought to the new level.
+ * A recent level shift: a load on a new level for some hours, as after a release, a migration or a new customer. The history before
+ * it must be adjusted to the new level before it can be used.
  *
- * **Source**: our own; the place is that of the least-squares split (Hinkley, Inference about the change-point, 1970).
- * **Measured** on 54 load traces: as they are, a shift is seen at 5 of 264 origins, and their pinball loss over 24 h, against a
- * daily repetition's, is .480 instead of .486. At 1,320 other ends of the same histories one is seen at 21, and the loss is .72 of
- * that without it (geometric mean; at 4 of the 21 the load went back and it is larger).
+ * **Source**: our own; the position is the least-squares split (Hinkley, Inference about the change-point, 1970).
+ * **Measured** on 54 load traces: a shift is found at 5 of 264 origins, and the pinball loss over 24 h, relative to a seasonal naive
+ * forecast, is .480 instead of .486. At 1,320 other origins of the same traces it is found at 21, where the loss is .72 of that
+ * without it (geometric mean; at 4 of the 21 the load returned to the old level and the loss is larger).
  * **Cost**: O(n · days) on half-hour means, about 0.2 ms for two weeks.
  */
 
-/** The last change of level. */
+/** The last level shift. */
 export interface RecentLevelShift {
   /** The first step on the new level. */
   readonly at: number;
-  /** A value y before `at` would now be factor · y + offset; the factor is 1 or the offset 0. */
+  /** A value y before `at` becomes factor · y + offset on the new level; either the factor is 1 or the offset 0. */
   readonly factor: number;
   readonly offset: number;
 }
 
-/** The change between what was expected and what is. */
+/** The change between the expected and the actual values. */
 interface Size {
   readonly factor: number;
   readonly offset: number;
-  /** Of the mean that was expected. */
+  /** Relative to the expected mean. */
   readonly share: number;
 }
 
 const dayMs = 86_400_000;
 const binMs = 1_800_000;
-/** A shift must have lasted so many hours to be none of the bursts; after so many days every expert knows the new level. */
+/** A shift must last so many hours, or it may be a burst; after so many days every expert has learned the new level. */
 const youngestHours = 4;
 const oldestDays = 3;
 const leastDaysBefore = 2;
 /**
- * A fall counts after a whole day, one to less than a quarter after two: a night, a holiday or an outage is no new level, and
- * to believe in one too soon costs more than to wait.
+ * A fall counts after a whole day, a fall to less than a quarter after two: a night, a holiday or an outage is no new level, and
+ * scaling down too early costs more than waiting.
  */
 const fallDays = 1;
 const stopDays = 2;
 const stopped = 0.25;
-/** Experts mend smaller ones by themselves; larger ones come from next to nothing, where a ratio says nothing. */
+/** Experts adapt to smaller shifts by themselves; larger ones start from almost no load, where a ratio means little. */
 const leastRatio = 1.25;
 const largestRatio = 30;
-/** How many times what nine in ten windows as long had. */
+/** The shift must be so many times the 0.9 quantile of the deviations of windows of the same length. */
 const unusual = 2;
 
 /**
- * Finds the last change of level if it is younger than three days and stands until now: since then the load is off the same
- * time of earlier days by about the same at all hours, from one hour to the next, and more than it ever was for as long.
+ * Finds the last level shift if it is younger than three days and persists until now: since then the load differs from the same time
+ * of earlier days by about the same factor or offset at all hours, and by more than it did before for as long.
  *
  * @param values samples in a unit in which their mean size is about 1, NaN where missing
  * @param calendar covers the samples
@@ -64,7 +64,7 @@ export function recentLevelShift(
 ): RecentLevelShift | undefined {
   const each = Math.max(1, Math.floor(binMs / stepMs));
   const perDay = Math.round(dayMs / (stepMs * each));
-  // Beyond a thousandth the same time of day would wander off within a week or two.
+  // A larger error would drift from the time of day within a week or two.
   if (perDay < 8 || Math.abs(perDay * stepMs * each - dayMs) > 1e-3 * dayMs) return undefined;
   const skipped = values.length % each;
   const bins = meansOf(values, each, skipped);
@@ -80,20 +80,21 @@ export function recentLevelShift(
   const expected = sameTimeOf(before, perDay, n);
   const stretch = Math.max(2, Math.round(perDay / 12));
   const shift = sizeOf(bins, expected, at, stretch);
-  // Against days of its own kind too: a Saturday is no shift of the week.
+  // Compared with days of its own kind too: a Saturday is not a shift.
   const expectedOfKind = sameTimeOf(before, perDay, n, isWeekend);
   const ofKind = sizeOf(bins, expectedOfKind, at, stretch);
   if (!shift || !ofKind || shift.share > 0 !== ofKind.share > 0) return undefined;
   if (!isLarge(shift) || !isLarge(ofKind)) return undefined;
   const neededDays = shift.share > 0 ? 0 : 1 + shift.share < stopped ? stopDays : fallDays;
   if (n - at < neededDays * perDay) return undefined;
-  if (!holds(bins, expected, at, stretch, shift) || !holds(bins, expectedOfKind, at, stretch, ofKind)) return undefined;
+  if (!persists(bins, expected, at, stretch, shift) || !persists(bins, expectedOfKind, at, stretch, ofKind))
+    return undefined;
   if (!isUnusual(before, n - at, shift.share, perDay)) return undefined;
   const { factor, offset } = shift;
   return { at: skipped + at * each, factor, offset };
 }
 
-/** The history brought to the level of now: a new array; never below 0 where `nonNegative`. */
+/** The history adjusted to the new level: a new array; never below 0 where `nonNegative`. */
 export function onNewLevel(
   values: Float64Array,
   { at, factor, offset }: RecentLevelShift,
@@ -139,14 +140,14 @@ function sameTimeOf(bins: Float64Array, perDay: number, length: number, kinds?: 
   return means;
 }
 
-/** Where, from `first` on, the mean of √load less that of the same time of other days changes most. */
+/** The step from `first` on at which the mean of √load minus that of the same time on other days changes most. */
 function splitOf(bins: Float64Array, first: number, perDay: number): number | undefined {
   const from = Math.max(0, first - 2 * perDay);
   const usual = sameTimeOf(bins, perDay, bins.length);
   const rest = bins.subarray(from).map((value, i) => rootOf(value) - rootOf(usual[from + i]));
   const present = rest.filter(Number.isFinite);
   if (present.length < perDay / 2) return undefined;
-  const limit = 4.5 * median(present.map(Math.abs)); // some three deviations: a spike is no level
+  const limit = 4.5 * median(present.map(Math.abs)); // about three standard deviations: a spike is not a level
   let total = 0;
   for (let i = 0; i < rest.length; i++) {
     rest[i] = Math.max(-limit, Math.min(limit, rest[i])); // NaN stays
@@ -171,8 +172,8 @@ function rootOf(value: number): number {
 }
 
 /**
- * How far the load since `at` is from what was expected: as a factor or as an offset, whichever leaves less. By stretches of
- * some hours, as single bins of a load that comes in pulses say nothing.
+ * The size of the shift since `at`, as a factor or as an offset, whichever leaves the smaller error. Measured over stretches of
+ * some hours, as single bins of a load with pulses mean little.
  */
 function sizeOf(bins: Float64Array, expected: Float64Array, at: number, stretch: number): Size | undefined {
   const stretches: { was: number; is: number }[] = [];
@@ -214,9 +215,9 @@ function isLarge({ share }: Size): boolean {
   return ratio >= leastRatio && ratio <= largestRatio;
 }
 
-/** Whether the load since `at` is off as the shift says: nearly always, at first and at last, and not yet just before. */
-function holds(bins: Float64Array, expected: Float64Array, at: number, stretch: number, size: Size): boolean {
-  /** The share of the shift that a stretch shows; NaN where nothing of it is known. */
+/** Whether the load since `at` differs by the shift: nearly always, at its start and at its end, and not before it. */
+function persists(bins: Float64Array, expected: Float64Array, at: number, stretch: number, size: Size): boolean {
+  /** The share of the shift that a stretch shows; NaN where it has no samples. */
   const shown = (from: number, to: number) => {
     let [off, whole] = [0, 0];
     for (let b = Math.max(0, from); b < Math.min(bins.length, to); b++) {
@@ -226,7 +227,7 @@ function holds(bins: Float64Array, expected: Float64Array, at: number, stretch: 
     }
     return whole === 0 ? Number.NaN : off / whole;
   };
-  const parts: number[] = []; // the last first
+  const parts: number[] = []; // latest first
   for (let to = bins.length; to > at; to -= stretch) parts.push(shown(Math.max(at, to - stretch), to));
   const known = parts.filter(Number.isFinite);
   const [begun, before] = [shown(at, at + stretch), shown(at - stretch, at)];
@@ -239,7 +240,7 @@ function holds(bins: Float64Array, expected: Float64Array, at: number, stretch: 
   );
 }
 
-/** Whether windows as long before were hardly ever nearly as far off the other days: where days differ so, none is a shift. */
+/** Whether earlier windows of the same length rarely differed so much from other days: where days do, a difference is no shift. */
 function isUnusual(before: Float64Array, length: number, share: number, perDay: number): boolean {
   const usual = sameTimeOf(before, perDay, before.length);
   const long = Math.min(length, perDay);

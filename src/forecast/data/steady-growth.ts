@@ -1,26 +1,25 @@
 import { median, medianAbsoluteDeviation } from "../../series/statistics/robust-statistics.ts";
 
 /**
- * A load that becomes larger, or smaller, by about the same share day after day. Experts that repeat earlier days, each at the
- * level of its time, always come too late for it.
+ * A load that grows, or shrinks, by about the same factor every day. Experts that repeat earlier days always lag behind it.
  *
- * **Source**: our own; the slope is a median of pairwise ones, as Theil's and Sen's.
+ * **Source**: our own; the slope is a median of pairwise slopes, as in the Theil–Sen estimator.
  * **Cost**: O(n).
  */
 
 const dayMs = 86_400_000;
-/** Parts of a day that are compared with the same ones of the day before. */
+/** Parts of a day that are compared with the same parts of the day before. */
 const parts = 4;
-/** A working week's rhythm has both its fall and its rise within so many days. */
+/** A week contains both the fall to the weekend and the rise after it. */
 const leastDays = 7;
 const mostDays = 10;
-/** Slower growth is what the experts' own levels follow. */
+/** Experts follow slower growth by themselves. */
 const leastRate = 0.01;
-/** So many of the comparisons, in a hundred, must go the same way. */
+/** Share of the comparisons that must have the same sign. */
 const sameWay = 0.85;
-/** How many of its standard errors the rate must be. */
+/** The rate must be at least so many standard errors. */
 const certain = 4;
-/** What of the rate is left after another day: nothing grows for ever. */
+/** Share of the rate that is left after another day: growth does not last forever. */
 const lastsPerDay = 0.9;
 
 /**
@@ -48,11 +47,11 @@ export function steadyGrowth(values: Float64Array, stepMs: number): number {
   if (!(Math.abs(rate) >= leastRate)) return 0;
   if (changes.filter((change) => Math.sign(change) === Math.sign(rate)).length < sameWay * changes.length) return 0;
   const spread = 1.4826 * medianAbsoluteDeviation(sample, rate);
-  // Parts of one day go together: a day counts as one comparison.
+  // Parts of one day are correlated: a day counts as one comparison.
   return Math.abs(rate) > (certain * spread) / Math.sqrt(changes.length / parts) ? rate : 0;
 }
 
-/** The history as it would be, had it always been at the present size; a new array. */
+/** The history with its growth removed, at the present size; a new array. */
 export function atPresentSize(values: Float64Array, stepMs: number, rate: number): Float64Array {
   const perStep = (rate * stepMs) / dayMs;
   return values.map((value, t) => value * Math.exp(perStep * (values.length - 1 - t)));
@@ -64,7 +63,7 @@ export function grownBy(lead: number, stepMs: number, rate: number): number {
   return Math.exp((rate * (lastsPerDay ** days - 1)) / Math.log(lastsPerDay));
 }
 
-/** The mean of a stretch; NaN where less than half of it is known. */
+/** Mean of a stretch; NaN where less than half of it is present. */
 function meanOf(values: Float64Array, from: number, length: number): number {
   let [sum, count] = [0, 0];
   for (let t = from; t < from + length; t++) {

@@ -4,15 +4,15 @@ import { weightedQuantiles } from "../../series/statistics/weighted-quantile.ts"
 import { signedRoots, signedSquaresInPlace } from "../../series/transforms/square-root.ts";
 import { gridLevels, medianIndex } from "../quantiles/quantile-grid.ts";
 
-/** The finest step that is worth a forecast of its own, and the most steps of history that pay for their time. */
+/** The finest step that is forecast, and the most steps of history that are worth their time. */
 const finestStepMs = 60_000;
-const mostSteps = 20_160; // two weeks by the minute, ten by five minutes
-/** A series of fewer steps than this is taken as it is: bins need something to average. */
+const mostSteps = 20_160; // two weeks of minutes, ten of five minutes
+/** A shorter series is not binned: bins need something to average. */
 const leastSteps = 120;
 
-/** A series as the experts work on it: from its first to its last present sample, a minute a step or more. */
+/** A series as the input of the experts: from its first to its last present sample, with steps of a minute or more. */
 export interface WorkingSeries extends Series {
-  /** Steps of the series asked for that make one of these. */
+  /** Steps of the original series in one of these. */
   readonly fineSteps: number;
   /** Steps after the last present one, to the end of the history. */
   readonly missingAtEnd: number;
@@ -40,11 +40,11 @@ export function toWorkingStep(series: Series): WorkingSeries {
 }
 
 /**
- * Quantiles by working steps as quantiles by the series' own steps, which scatter around the mean of their working step: the
- * distance from the median grows as independent deviations add up, √(d² + e²), measured on the square root of the values.
+ * Converts quantiles from working steps to the original steps, which scatter around the mean of their working step: the distance
+ * from the median grows as independent deviations add up, √(d² + e²), on the square root of the values.
  *
  * @param quantiles `[level · leads + lead]` of `leads` working steps
- * @param horizon steps of the series' own
+ * @param horizon original steps
  * @returns `[level · horizon + step]`
  */
 export function toFine(

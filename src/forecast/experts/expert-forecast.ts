@@ -2,11 +2,11 @@ import { calendarOf } from "../../series/calendar.ts";
 import type { Series } from "../../series/series.ts";
 import { clipTo } from "../../series/statistics/robust-statistics.ts";
 import {
-  bandFactor,
   describeQuality,
   evidenceOf,
   examine,
   hasStrayNegatives,
+  intervalFactor,
   isSparse,
   widenForSparse,
 } from "../data/data-quality.ts";
@@ -63,7 +63,7 @@ export function forecast(request: ForecastRequest): ForecastOutcome {
   const values = growth === 0 ? level : atPresentSize(level, working.stepMs, growth);
   const earlier = request.weights && "experts" in request.weights ? request.weights : undefined;
   const made = forecastByExperts({ values, stepMs: working.stepMs, calendar }, leads, earlier);
-  const asKnown = widenAll(made.quantiles, leads.length, bandFactor(evidenceOf(seen, working.stepMs, shift)));
+  const asKnown = widenAll(made.quantiles, leads.length, intervalFactor(evidenceOf(seen, working.stepMs, shift)));
   const widened = isSparse(quality) ? widenForSparse(asKnown, leads.length, values) : asKnown;
 
   const back = (value: number, at: number) => {

@@ -1,6 +1,6 @@
 import { finiteOf, median } from "../../series/statistics/robust-statistics.ts";
 
-/** A load read as arrivals: whole counts where it can be, else in units of its own noise. */
+/** A load read as arrivals: whole counts where possible, else in units of its own noise. */
 export interface Arrivals {
   /** What one arrival adds to a sample of the load. */
   readonly unit: number;
@@ -10,25 +10,25 @@ export interface Arrivals {
   readonly counts: Float64Array<ArrayBuffer>;
 }
 
-/** Arrivals put into bins that end where the history ends. */
+/** Arrivals in bins, the last of which ends where the history ends. */
 export interface Binned {
   readonly stepsPerBin: number;
   /** Counts in units of their own noise, so that they scatter about as Poisson's; NaN where nothing was observed. */
   readonly counts: Float64Array<ArrayBuffer>;
   /** Share of each bin's steps that were observed. */
   readonly exposure: Float64Array<ArrayBuffer>;
-  /** Arrivals that one such count stands for. */
+  /** Arrivals per such count. */
   readonly noise: number;
 }
 
-/** A median of a squared normal: what divides a squared difference's median into a variance. */
+/** Median of a squared standard normal: divides the median of squared differences to give a variance. */
 const medianOfSquare = 0.455;
-/** Noise is taken to be at least 1 % of the level: a bin never weighs more than 10⁴ counts. */
+/** Noise is at least 1 % of the level, so that a bin never weighs more than 10⁴ counts. */
 const leastNoise = 1e-4;
 
 /**
- * Reads a load as arrivals. A load of whole numbers is counts a step, one whose products with the step's seconds are whole is
- * counts a second; any other is measured in its own noise, as if that were a Poisson process'.
+ * Reads a load as arrivals. Whole numbers are counts per step; numbers that are whole after multiplication by the step's seconds
+ * are counts per second; any other load is measured in units of its noise, as if that were Poisson noise.
  *
  * @param values at least 0, NaN where missing
  */
@@ -42,37 +42,37 @@ export function readArrivals(values: Float64Array, stepSeconds: number): Arrival
 }
 
 /**
- * A crumb beside 0 is whole only where it is lost beside the load's `size`; what was kept as single-precision numbers is off by
- * one part in ten million.
+ * A tiny number is taken for 0 only where it is a rounding error of the load's `size`; single-precision numbers are off by one part
+ * in ten million.
  */
 function isWhole(value: number, size: number): boolean {
-  const crumb = Math.min(1e-9, 1e-9 * size);
-  const tolerance = Math.max(1e-6 * Math.min(1, value), Math.min(0.01, 2e-7 * value), crumb);
+  const rounding = Math.min(1e-9, 1e-9 * size);
+  const tolerance = Math.max(1e-6 * Math.min(1, value), Math.min(0.01, 2e-7 * value), rounding);
   return value < 2 ** 50 && Math.abs(value - Math.round(value)) <= tolerance;
 }
 
-/** Puts arrivals into bins of so many steps; steps before the first whole bin are left out. */
+/** Puts arrivals into bins of so many steps, without the steps before the first whole bin. */
 export function binArrivals({ counts: fine, whole }: Arrivals, stepsPerBin: number): Binned {
   const bins = Math.floor(fine.length / stepsPerBin);
   const first = fine.length - bins * stepsPerBin;
   const counts = new Float64Array(bins);
   const exposure = new Float64Array(bins);
   for (let b = 0; b < bins; b++) {
-    let [sum, seen] = [0, 0];
+    let [sum, present] = [0, 0];
     for (let i = first + b * stepsPerBin; i < first + (b + 1) * stepsPerBin; i++) {
       if (!Number.isFinite(fine[i])) continue;
       sum += fine[i];
-      seen++;
+      present++;
     }
-    counts[b] = seen > 0 ? sum : Number.NaN;
-    exposure[b] = seen / stepsPerBin;
+    counts[b] = present > 0 ? sum : Number.NaN;
+    exposure[b] = present / stepsPerBin;
   }
   const measured = noiseOf(counts.map((count, b) => count / exposure[b]));
   const noise = whole ? Math.max(1, measured) : measured;
   return { stepsPerBin, counts: counts.map((count) => count / noise), exposure, noise };
 }
 
-/** Variance ÷ mean of neighbouring samples, robustly: 1 for Poisson counts, c for c times them. Above 0. */
+/** Variance ÷ mean of neighbouring samples, a robust estimate: 1 for Poisson counts, c for c times such counts. Above 0. */
 function noiseOf(values: Float64Array): number {
   const ratios: number[] = [];
   for (let i = 1; i < values.length; i++) {

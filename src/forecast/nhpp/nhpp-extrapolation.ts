@@ -2,13 +2,13 @@ import { clipTo } from "../../series/statistics/robust-statistics.ts";
 import type { NhppExtrapolation } from "../learned-weights.ts";
 
 /**
- * An intensity carried beyond its history: λ_{T+h} = λ_{T+h−L}, over several periods the weighted geometric mean of it, times
- * the level of the last hour against what was expected of it, fading.
+ * Extrapolates an intensity beyond its history: λ_{T+h} = λ_{T+h−L}, the weighted geometric mean over several periods, times the
+ * ratio of actual to expected arrivals in the last hour, which fades.
  *
  * **Source**: RobustScaler (ICDE 2022), forecast by the last cycle. **Differs**: several periods, and the level of the last
- * hour; how much either counts is learned from replays, by Poisson deviance.
+ * hour; the weights of both are learned in a backtest, by Poisson deviance.
  */
-/** What is known at an origin: everything before it. */
+/** The history before an origin. */
 export interface Origin {
   /** ln λ fitted to the bins before the origin; its length is the origin. */
   readonly logRates: Float64Array;
@@ -19,10 +19,10 @@ export interface Origin {
   readonly binsPerHour: number;
 }
 
-/** A level can't be told from fewer counts than some: as many are taken to have come as expected. */
+/** Added to actual and expected counts, as few counts say little about a level. */
 const priorCounts = 5;
 const largestRatio = Math.log(4);
-/** A last hour older than this says nothing of now. */
+/** A last hour older than this is not used. */
 const oldestHours = 24;
 
 /** Expected counts of `bins` bins from the origin on. */
@@ -47,7 +47,7 @@ export function extrapolateRates(
   return out;
 }
 
-/** ln of the last observed hour's counts against those that its periods led to expect, and how many bins ago it ended. */
+/** ln of actual ÷ expected counts of the last observed hour, and how many bins ago it ended. */
 function levelRatio(
   { logRates, counts, exposure, lags, binsPerHour }: Origin,
   weights: readonly number[],
@@ -57,13 +57,13 @@ function levelRatio(
   while (end > 0 && !(exposure[end - 1] > 0)) end--;
   const age = n - end;
   if (lags.length === 0 || age > oldestHours * binsPerHour) return { ratio: 0, age };
-  let [seen, expected] = [priorCounts, priorCounts];
+  let [actual, expected] = [priorCounts, priorCounts];
   for (let t = Math.max(0, end - Math.max(1, Math.round(binsPerHour))); t < end; t++) {
     if (!(exposure[t] > 0)) continue;
-    seen += counts[t];
+    actual += counts[t];
     expected += exposure[t] * Math.exp(blend(logRates, t, lags, weights));
   }
-  return { ratio: clipTo(Math.log(seen / expected), largestRatio), age };
+  return { ratio: clipTo(Math.log(actual / expected), largestRatio), age };
 }
 
 function blend(logRates: Float64Array, t: number, lags: readonly number[], weights: readonly number[]): number {
@@ -85,14 +85,14 @@ function meanOfLast(values: Float64Array, count: number): number {
 const weightsOfTwo = [0, 0.25, 0.5, 0.75, 1].map((weight) => [weight, 1 - weight]);
 const levelShares = [0.25, 0.5, 0.75, 1];
 const halfLivesHours = [1, 3, 8, 24];
-const leadsJudged = 48;
+const leadsScored = 48;
 
 /**
- * Chooses how to carry on from replays at past origins, by Poisson deviance at leads that grow ever farther apart: first the
- * weights of the periods, then how the level of the last hour lasts.
+ * Chooses the extrapolation by a backtest: the least Poisson deviance at leads that are spaced logarithmically. First the weights of
+ * the periods, then how long the level of the last hour persists.
  *
- * @param origins at most two lags; each judged by the counts that followed it
- * @param bins leads that matter
+ * @param origins with at most two lags; each is scored by the counts that followed it
+ * @param bins the forecast's horizon
  */
 export function learnExtrapolation(origins: readonly Origin[], bins: number): NhppExtrapolation {
   const lags = origins[0]?.lags ?? [];
@@ -103,7 +103,7 @@ export function learnExtrapolation(origins: readonly Origin[], bins: number): Nh
     halfLife: 3 * binsPerHour,
   };
   if (origins.length === 0 || lags.length === 0) return best;
-  const leads = [...new Set(Array.from({ length: leadsJudged }, (_, k) => Math.floor(bins ** (k / leadsJudged)) - 1))];
+  const leads = [...new Set(Array.from({ length: leadsScored }, (_, k) => Math.floor(bins ** (k / leadsScored)) - 1))];
   let least = devianceOf(origins, leads, best);
   const attempt = (candidate: NhppExtrapolation) => {
     const deviance = devianceOf(origins, leads, candidate);

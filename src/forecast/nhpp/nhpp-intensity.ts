@@ -2,16 +2,16 @@ import { bandMatrix, factor, solve } from "../../series/banded.ts";
 import { clipTo, softThreshold } from "../../series/statistics/robust-statistics.ts";
 
 /**
- * Intensity of a non-homogeneous Poisson process that recurs: counts per bin in, expected counts per bin out.
+ * Periodic intensity of a non-homogeneous Poisson process: from counts per bin to expected counts per bin.
  *
  * **Source**: Pan, Wu, Zhang, Song, Wen and others, RobustScaler: QoS-aware autoscaling for complex workloads (ICDE 2022), section
  * on periodicity-regularised intensity. With r = ln λ: minimise Σ(e_t·e^{r_t} − Q_t·r_t) + β₁‖D₂r‖₁ + (β₂/2)·Σ_L‖D_L r‖₂² by ADMM
- * with the split y = D₂r. The L1 term makes r piecewise linear and turns bursts down, the L2 term ties cycles together.
+ * with the split y = D₂r. The L1 term makes r piecewise linear and damps bursts, the L2 term makes cycles alike.
  *
  * **Differs**:
- * - each bin has an exposure e_t, the share of it that was observed: a missing bin has 0 and no likelihood;
+ * - each bin has an exposure e_t, the share of it that was observed: a missing bin has 0 and no likelihood term;
  * - several periods, a difference D_L for each;
- * - the Newton step is solved by conjugate gradients, preconditioned by the pentadiagonal part, started from the last pass:
+ * - the Newton step is solved by conjugate gradients, preconditioned by the pentadiagonal part:
  *   1,008 bins with L = 144 take 0.05 s where a band Cholesky of width 144 would take 10 s, and L has no limit;
  * - ρ follows the balance of both residuals (Boyd et al. 2011, section 3.4.1).
  *
@@ -24,11 +24,11 @@ export interface IntensityOptions {
   readonly periodicity: number;
   /** Periods in bins, whole numbers from 1. */
   readonly lags: readonly number[];
-  /** Share of each bin that was observed, 0 … 1; all of it, or nothing where the count is NaN, when left out. */
+  /** Share of each bin that was observed, 0 … 1; 1, or 0 where the count is NaN, where absent. */
   readonly exposure?: Float64Array;
-  /** At most so many passes. */
+  /** Most passes. */
   readonly passes?: number;
-  /** An earlier fit of the same bins, to begin near the end. */
+  /** An earlier fit of the same bins, as a warm start. */
   readonly start?: Intensity;
 }
 
@@ -36,7 +36,7 @@ export interface IntensityOptions {
 export interface Intensity {
   /** r = ln λ, λ in counts a bin, for every bin, missing ones too. */
   readonly logRates: Float64Array;
-  /** The split variable and its scaled multiplier; only to begin another fit with. */
+  /** The split variable and its scaled multiplier; only for a warm start. */
   readonly curvature: Float64Array;
   readonly multiplier: Float64Array;
   readonly penalty: number;
@@ -47,14 +47,14 @@ const mostPasses = 60;
 const tolerance = 1e-4;
 const conjugateTolerance = 1e-4;
 const conjugateSteps = 60;
-/** A Newton step of r is held within this: e^r overshoots where r begins far below. */
+/** Limit of a Newton step of r: e^r overshoots where r starts far too low. */
 const longestStep = 2;
 
 /**
  * Fits an intensity.
  *
  * @param counts at least 0, NaN where missing, length n from 3
- * @returns ln λ, never below that of a twentieth of a count in the whole history: silence has no logarithm
+ * @returns ln λ, never below that of a twentieth of a count in the whole history, as 0 has no logarithm
  * @throws RangeError for options or counts that are out of range
  */
 export function fitIntensity(counts: Float64Array, options: IntensityOptions): Intensity {
@@ -62,9 +62,9 @@ export function fitIntensity(counts: Float64Array, options: IntensityOptions): I
   checkOptions(counts, options);
   const n = counts.length;
   const exposure = options.exposure ?? counts.map((count) => (Number.isFinite(count) ? 1 : 0));
-  const seen = counts.map((count, i) => (exposure[i] > 0 && Number.isFinite(count) ? count : 0));
+  const observedCounts = counts.map((count, i) => (exposure[i] > 0 && Number.isFinite(count) ? count : 0));
   const observed = exposure.reduce((a, b) => a + b, 0);
-  const total = seen.reduce((a, b) => a + b, 0);
+  const total = observedCounts.reduce((a, b) => a + b, 0);
   const floor = Math.log(0.05 / Math.max(1, observed));
   const r =
     start?.logRates.slice() ?? new Float64Array(n).fill(Math.max(floor, Math.log(total / Math.max(1, observed))));
@@ -79,7 +79,7 @@ export function fitIntensity(counts: Float64Array, options: IntensityOptions): I
   for (; pass < (options.passes ?? mostPasses); pass++) {
     for (let i = 0; i < n; i++) {
       weights[i] = exposure[i] * Math.exp(r[i]);
-      gradient[i] = weights[i] - seen[i];
+      gradient[i] = weights[i] - observedCounts[i];
     }
     addPeriodicity(r, lags, periodicity, gradient);
     bend(r, bent);
@@ -115,11 +115,11 @@ function newtonStep(
   rho: number,
 ): Float64Array {
   const n = b.length;
-  // Bins that nothing was seen in are held by their neighbours alone: a crumb keeps the matrix definite.
-  const crumb = 1e-9 * (rho + periodicity);
+  // Unobserved bins depend on their neighbours alone: a small number keeps the matrix definite.
+  const ridge = 1e-9 * (rho + periodicity);
   const near = bandMatrix(n, 2);
   const { bands } = near;
-  for (let i = 0; i < n; i++) bands[i] += weights[i] + crumb;
+  for (let i = 0; i < n; i++) bands[i] += weights[i] + ridge;
   for (const lag of lags)
     for (let i = 0; i + lag < n; i++) {
       bands[i] += periodicity;
@@ -144,7 +144,7 @@ function newtonStep(
   let size = dot(residual, z);
   const enough = conjugateTolerance * size;
   for (let k = 0; k < conjugateSteps && size > enough; k++) {
-    for (let i = 0; i < n; i++) image[i] = (weights[i] + crumb) * direction[i];
+    for (let i = 0; i < n; i++) image[i] = (weights[i] + ridge) * direction[i];
     addPeriodicity(direction, lags, periodicity, image);
     bend(direction, bent);
     addUnbent(bent, rho, image);

@@ -1,6 +1,6 @@
 import { median } from "../../series/statistics/robust-statistics.ts";
 
-/** A lasting change of level: what came from `at` on is `factor` times what came before at the same time of day. */
+/** A level shift: the arrivals from `at` on are `factor` times those before, at the same time of day. */
 export interface ArrivalLevelShift {
   /** In steps. */
   readonly at: number;
@@ -9,25 +9,25 @@ export interface ArrivalLevelShift {
 }
 
 const hoursADay = 24;
-/** A level must have lasted so long on either side to be told from a burst, and one older than two days is in the last cycle already. */
+/** A level must last so long on both sides, or it may be a burst; one older than two days is already in the last cycle. */
 const fewestHours = 12;
 const lastingHours = 3;
 const oldestHours = 48;
-/** Smaller changes are carried on as the level of the last hour is. */
+/** Smaller changes are followed by the level of the last hour. */
 const leastChange = Math.log(3);
 const largestChange = 100;
-/** So much of the day after the change must show it, give or take half of it; a day before it must not. */
+/** Share of the day after the shift that must show it, within half of its size; the day before must not show it. */
 const showing = 0.75;
 const calm = 0.25;
-/** Counts an hour below which nothing is told from noise. */
+/** Counts per hour below which everything may be noise. */
 const fewestCounts = 2;
 
 /**
- * Finds the last lasting change of level: the hours of a day against the same hours of the day before, so that no daily rhythm is
- * one, and, where there is more than a week of history, against the week before, so that no weekend is.
+ * Finds the last level shift: compares each hour with the same hour of the day before, so that daily seasonality is no shift, and,
+ * with more than a week of history, of the week before, so that a weekend is no shift.
  *
  * @param counts arrivals a step, in units in which they scatter about as Poisson's; NaN where missing
- * @returns undefined where there is none of the last two days to at least three times, or a third of, the level
+ * @returns undefined where there is none within the last two days to at least three times, or at most a third of, the level
  */
 export function lastLevelShift(counts: Float64Array, stepsPerHour: number): ArrivalLevelShift | undefined {
   const perHour = Math.round(stepsPerHour);
@@ -53,7 +53,7 @@ export function lastLevelShift(counts: Float64Array, stepsPerHour: number): Arri
     const overAWeek = present(at, until, (t) => change(t, 7 * hoursADay));
     if (overAWeek.length >= showing * after.length && !(median(overAWeek) / size >= 0.5)) continue;
     if (median(logs.slice(at, until).filter(Number.isFinite)) < silence) continue; // an outage is no level
-    // The last hours against the same hours of the last day before the change: is it still there?
+    // The last hours, compared with the same hours of the last day before the shift: does it persist?
     const now = present(Math.max(at, hours - lastingHours), hours, (t) =>
       change(t, hoursADay * Math.ceil((t - at + 1) / hoursADay)),
     );
@@ -63,7 +63,7 @@ export function lastLevelShift(counts: Float64Array, stepsPerHour: number): Arri
   }
   if (best === undefined) return undefined;
   const { at } = best;
-  // The logarithms shrink small counts; their sums don't.
+  // Logarithms shrink small counts; sums do not.
   let [since, before] = [0, 0];
   for (let t = at; t < Math.min(hours, at + hoursADay); t++) {
     const [now, then] = [Math.exp(logs[t]), Math.exp(logs[t - hoursADay])];
@@ -75,15 +75,15 @@ export function lastLevelShift(counts: Float64Array, stepsPerHour: number): Arri
   return { at: first + at * perHour, factor, hoursAgo: hours - at };
 }
 
-/** ln of an hour's counts, and of a few more; NaN where less than half of it is known. */
+/** ln of an hour's counts plus a few; NaN where less than half of the hour is present. */
 function logOfHour(hour: Float64Array): number {
-  let [sum, seen] = [0, 0];
+  let [sum, known] = [0, 0];
   for (const count of hour) {
     if (!Number.isFinite(count)) continue;
     sum += count;
-    seen++;
+    known++;
   }
-  return 2 * seen < hour.length ? Number.NaN : Math.log((sum * hour.length) / seen + fewestCounts);
+  return 2 * known < hour.length ? Number.NaN : Math.log((sum * hour.length) / known + fewestCounts);
 }
 
 function present(from: number, to: number, at: (t: number) => number): Float64Array {

@@ -1,33 +1,33 @@
 import { fitIntensity, type Intensity } from "./nhpp-intensity.ts";
 
-/** How strongly an intensity is held smooth and periodic. */
+/** How strongly smoothness and periodicity of an intensity are enforced. */
 export interface Smoothing {
   readonly smoothness: number;
   readonly periodicity: number;
-  /** Poisson deviance a held-out bin of the choice, up to what no choice changes: Σ(λ − Q·ln λ) ÷ bins. */
+  /** Poisson deviance per held-out bin, without the constant part: Σ(λ − Q·ln λ) ÷ bins. */
   readonly deviance: number;
   /** Fits that were tried. */
   readonly tried: number;
 }
 
 const grid = [1, 10, 50, 200];
-/** Enough to tell two choices apart; the chosen one is fitted to the end. */
+/** Enough passes to compare two choices; the chosen one is fitted until it converges. */
 const trialPasses = 25;
 /** One stretch in so many is held out. */
 const heldOutEvery = 6;
 
 /**
  * Chooses β₁ and β₂ from {1, 10, 50, 200}² by the Poisson deviance of held-out stretches of a 24th of the shortest period,
- * spread over all phases. Walks from the middle of the grid to better neighbours.
+ * spread over all phases. Hill climbing from the middle of the grid.
  *
  * @param counts NaN where missing
  * @param exposure share of each bin that was observed
- * @param lags periods in bins; without any, β₂ plays no part and is 0
+ * @param lags periods in bins; without any, β₂ is not used and 0
  */
 export function chooseSmoothing(counts: Float64Array, exposure: Float64Array, lags: readonly number[]): Smoothing {
   const n = counts.length;
   const stretch = Math.max(2, Math.round((lags.length > 0 ? Math.min(...lags) : n / 6) / 24));
-  // Shifted by one stretch every so often: a period that is a multiple of the pattern would hide the same phase in all cycles.
+  // The pattern is shifted by one stretch now and then: a period that is a multiple of it would hide the same phase in all cycles.
   const isHeldOut = (i: number) => {
     const block = Math.floor(i / stretch);
     return (block + Math.floor(block / (4 * heldOutEvery))) % heldOutEvery === heldOutEvery - 1;

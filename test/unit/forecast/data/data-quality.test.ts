@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  bandFactor,
   describeQuality,
   evidenceOf,
   examine,
   hasStrayNegatives,
+  intervalFactor,
 } from "../../../../src/forecast/data/data-quality.ts";
 import { dailyLoad } from "../synthetic.ts";
 
@@ -40,26 +40,26 @@ describe("a history's oddities are told", () => {
     {
       name: "silence at the end",
       values: week.slice().fill(Number.NaN, 162),
-      words: "4 % missing, silent for the last 6 h",
+      words: "4 % missing, no samples in the last 6 h",
     },
     { name: "leading gaps are no history", values: Float64Array.of(Number.NaN, ...week), words: "" },
-    { name: "a short one", values: week.subarray(0, 5), words: "only 5 h of it" },
+    { name: "a short one", values: week.subarray(0, 5), words: "only 5 h" },
     {
       name: "three samples in a week",
       values: week.map((v, i) => (i % 70 === 0 ? v : Number.NaN)),
-      words: "only 3 samples, 98 % missing, a gap of 2.9 days that ended 4.1 days ago, silent for the last 27 h",
+      words: "only 3 samples, 98 % missing, a gap of 2.9 days that ended 4.1 days ago, no samples in the last 27 h",
     },
     { name: "a constant", values: new Float64Array(168).fill(3), words: "constant" },
-    { name: "stray negatives", values: week.map((v, i) => (i === 70 ? -1e6 : v)), words: "1 negative sample left out" },
-    { name: "a wild value", values: week.with(167, 1e6), words: "1 sample far beyond all others left out" },
+    { name: "stray negatives", values: week.map((v, i) => (i === 70 ? -1e6 : v)), words: "1 negative sample removed" },
+    { name: "an outlier", values: week.with(167, 1e6), words: "1 outlier removed" },
     { name: "negative load", values: week.map((v) => v - 1000), words: "168 negative samples" },
-    { name: "a counter", values: counter([]), words: "a counter's course (forecast its rate)" },
+    { name: "a counter", values: counter([]), words: "looks like a counter (forecast its rate instead)" },
     {
       name: "a counter with resets",
       values: counter([50, 130]),
-      words: "a counter's course, reset 2 times (forecast its rate)",
+      words: "looks like a counter, reset 2 times (forecast its rate instead)",
     },
-    { name: "nothing", values: new Float64Array(0), words: "only 0 min of it, 100 % missing, constant" },
+    { name: "nothing", values: new Float64Array(0), words: "only 0 min, 100 % missing, constant" },
   ])("$name", ({ values, words }) => {
     expect(told(values)).toBe(words);
   });
@@ -105,14 +105,14 @@ describe("what there is to know from", () => {
         );
         expect(without(one)).toBeLessThan(whole);
         if (one < other) expect(without(one)).toBeGreaterThan(without(other));
-        expect(bandFactor(without(one))).toBeGreaterThan(bandFactor(whole));
+        expect(intervalFactor(without(one))).toBeGreaterThan(intervalFactor(whole));
       }),
     );
   });
 
   test("a younger level is known less, and bands are at most a half wider for it", () => {
     const bands = [48, 24, 12, 4].map((hours) =>
-      bandFactor(evidenceOf(week, hour, { at: 168 - hours, factor: 2, offset: 0 })),
+      intervalFactor(evidenceOf(week, hour, { at: 168 - hours, factor: 2, offset: 0 })),
     );
     expect(bands).toEqual(bands.toSorted((a, b) => a - b));
     expect(bands[0]).toBeGreaterThan(1);

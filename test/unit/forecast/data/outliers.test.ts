@@ -8,9 +8,9 @@ const load = dailyLoad({ days: 2, stepMinutes: 1 });
 const last = load.length - 1;
 const put = (at: number, ...run: number[]) => load.map((value, t) => run[t - at] ?? value);
 const found = (values: Float64Array, stepMs = minute) => {
-  const { values: kept, wild } = withoutOutliers(values, stepMs);
+  const { values: kept, outliers } = withoutOutliers(values, stepMs);
   const at = [...kept.keys()].filter((t) => Number.isNaN(kept[t]) && !Number.isNaN(values[t]));
-  expect(at).toHaveLength(wild);
+  expect(at).toHaveLength(outliers);
   return at;
 };
 
