@@ -8,32 +8,32 @@ import { type Expert, type ExpertInput, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
 import { addLevels, fitOf } from "./profile-experts.ts";
 
-/** How many past moments are looked at for each lead; the distance of the one in the middle sets the scale of weights. */
+/** Nearest neighbours for each lead; the distance of the middle one sets the scale of the weights. */
 const nearest = 40;
 
-/** What followed the past moments whose last three hours looked like the last three hours of now. */
+/** Nearest neighbours: what followed past steps whose previous three hours resemble the last three hours. */
 export const analogs: Expert = { name: "analogs", forecast: (past) => quantilesOfAnalogs(past, 0) };
 
-/** The same, preferring moments at the same time of day. */
+/** The same, with preference for the same time of day. */
 export const analogsByClock: Expert = { name: "analogs by clock", forecast: (past) => quantilesOfAnalogs(past, 0.1) };
 
-/** What both experts need of a history; the second to be asked finds it ready. */
-interface Memory {
+/** What both experts need of a history; computed once for both. */
+interface AnalogSearch {
   readonly mean: number;
   readonly residual: Float64Array;
   readonly levels: readonly Float64Array[];
   readonly shares: Float64Array;
   readonly base: Float64Array;
-  /** The first past moment, and the distance of now to each from there on. */
+  /** The first past step, and the distance of the present to each from there on. */
   readonly first: number;
   readonly distances: Float64Array;
   readonly hasGaps: boolean;
 }
 
-const memories = new WeakMap<ExpertInput, Memory>();
+const searches = new WeakMap<ExpertInput, AnalogSearch>();
 
-function recall(past: ExpertInput): Memory {
-  const known = memories.get(past);
+function prepare(past: ExpertInput): AnalogSearch {
+  const known = searches.get(past);
   if (known !== undefined) return known;
   const mean = presentMean(past.rooted);
   const residual = past.rooted.map((value) => value - mean);
@@ -41,21 +41,21 @@ function recall(past: ExpertInput): Memory {
   const shares = levelShares(residual, levels, past.leads, past.horizon, { ...fitOf(past), penalty: 1 });
   const base = addLevels(new Float64Array(past.leads.length).fill(mean), levels, shares);
   const hasGaps = residual.some(Number.isNaN);
-  const memory = { mean, residual, levels, shares, base, ...measureDistances(past), hasGaps };
-  memories.set(past, memory);
-  return memory;
+  const search = { mean, residual, levels, shares, base, ...measureDistances(past), hasGaps };
+  searches.set(past, search);
+  return search;
 }
 
-/** @param clock added to a distance for each squared hour that two moments are apart on the wall clock */
+/** @param clock added to a distance for each squared hour between the times of day */
 function quantilesOfAnalogs(past: ExpertInput, clock: number): Float64Array | undefined {
   const { leads } = past;
   const n = past.rooted.length;
-  const memory = recall(past);
-  if (memory.distances.length === 0) return undefined;
-  const { residual, levels, shares, base } = memory;
+  const search = prepare(past);
+  if (search.distances.length === 0) return undefined;
+  const { residual, levels, shares, base } = search;
   const many = levels.length;
-  const distances = clock > 0 ? addClock(memory, past, clock) : memory.distances;
-  const { to, moments } = byDistance(distances, memory.first, memory.hasGaps ? 0 : n - leads[leads.length - 1]);
+  const distances = clock > 0 ? addClock(search, past, clock) : search.distances;
+  const { to, moments } = byDistance(distances, search.first, search.hasGaps ? 0 : n - leads[leads.length - 1]);
   const scratch = new Float64Array(nearest);
   const weights = new Float64Array(nearest);
   const out = new Float64Array(gridLevels.length * leads.length);
@@ -83,10 +83,10 @@ function quantilesOfAnalogs(past: ExpertInput, clock: number): Float64Array | un
 }
 
 /**
- * Distance of now to each past moment: mean squared difference over the last three hours, recent samples counting most (half
- * each hour), over the variance; more if only one is on a weekend, more with age.
+ * Distance of the present to each past step: mean squared difference over the previous three hours, with weights that halve each
+ * hour, divided by the variance; larger if only one is on a weekend, and with age.
  */
-function measureDistances(past: ExpertInput): Pick<Memory, "first" | "distances"> {
+function measureDistances(past: ExpertInput): Pick<AnalogSearch, "first" | "distances"> {
   const { rooted, stepsPerDay } = past;
   const { dayOfWeek } = past.calendar;
   const n = rooted.length;
@@ -96,7 +96,7 @@ function measureDistances(past: ExpertInput): Pick<Memory, "first" | "distances"
   const count = Math.max(0, n - 1 - first);
   const distances = new Float64Array(count);
 
-  // Lags at which now is known, with their weights.
+  // Lags with a present sample, and their weights.
   const keep = 0.5 ** (stride / Math.max(1, stepsIn(past, 60)));
   const every = Math.ceil(window / stride);
   const fade = powers(keep, every);
@@ -134,9 +134,9 @@ function measureDistances(past: ExpertInput): Pick<Memory, "first" | "distances"
   return { first, distances };
 }
 
-/** Distances that also count how far apart two moments are on the wall clock. */
+/** Distances with the difference of the times of day added. */
 function addClock(
-  { first, distances }: Memory,
+  { first, distances }: AnalogSearch,
   { rooted, stepsPerDay, calendar }: ExpertInput,
   clock: number,
 ): Float64Array {
@@ -153,11 +153,11 @@ function addClock(
 }
 
 /**
- * Past moments in order of distance. Those that cannot be among the nearest at any lead are left out: whatever is farther
- * than the 40th of the moments that every lead can use.
+ * Past steps in order of distance. Those that cannot be among the nearest at any lead are omitted: all that are farther than the
+ * 40th of the steps that every lead can use.
  *
  * @param first the step of the first distance
- * @param usableBefore moments before this step have a sample at every lead; 0 where gaps make that unknown
+ * @param usableBefore steps before this one have a sample at every lead; 0 where gaps make that unknown
  */
 function byDistance(
   distances: Float64Array,

@@ -2,7 +2,7 @@ import { type Bucket, logCenters } from "../quantiles/lead-buckets.ts";
 import { gridLevels, medianIndex } from "../quantiles/quantile-grid.ts";
 import type { Expert } from "./expert.ts";
 
-/** Experts' quantiles for the same leads: one `[level · leads + lead]` array for each, `undefined` where one had no answer. */
+/** The experts' quantiles for the same leads: one `[level · leads + lead]` array each, `undefined` where an expert has no forecast. */
 export type ExpertQuantiles = readonly (Float64Array | undefined)[];
 
 /** What an expert said about a past moment, and what came. */
@@ -13,14 +13,14 @@ export interface BacktestOrigin {
   readonly quantiles: ExpertQuantiles;
 }
 
-/** A loss a tenth smaller counts half as much again: 0.9^−4. */
+/** A loss that is a tenth smaller gives half as much weight again: 0.9^−4. */
 const sharpness = 4;
 
 /**
- * Weights of the experts in each bucket from their mean pinball loss over the levels 0.1 … 0.9 in the replays:
- * trust · (loss / least loss)^−4, summing to 1. A bucket with fewer than four values seen takes all leads' losses.
+ * Weights of the experts in each bucket, from their mean pinball loss over the levels 0.1 … 0.9 in the backtest:
+ * prior weight · (loss / least loss)^−4, summing to 1. A bucket with fewer than four values uses the losses of all leads.
  *
- * @returns `[bucket][expert]`, or undefined where no replay has a value
+ * @returns `[bucket][expert]`, or undefined where the backtest has no values
  */
 export function weighExperts(
   backtest: readonly BacktestOrigin[],
@@ -59,7 +59,7 @@ function weightsOf(experts: readonly Expert[], bucket: number, losses: Float64Ar
 const scoredFrom = gridLevels.indexOf(0.1);
 const scoredTo = gridLevels.indexOf(0.9);
 
-/** Mean pinball loss over 0.1 … 0.9; an expert without an answer loses infinitely. */
+/** Mean pinball loss over 0.1 … 0.9; infinite for an expert without a forecast. */
 function pinball({ actual, leads, quantiles }: BacktestOrigin, expert: number, l: number): number {
   const own = quantiles[expert];
   if (own === undefined) return Number.POSITIVE_INFINITY;
@@ -72,8 +72,8 @@ function pinball({ actual, leads, quantiles }: BacktestOrigin, expert: number, l
 }
 
 /**
- * The experts' weighted median, level by level and lead by lead: one that is wrong is outvoted, not averaged in. Weights are
- * those of the buckets, linear in log lead between the buckets' middles.
+ * The experts' weighted median for each level and lead, which a single wrong expert cannot move far. Weights are interpolated
+ * between the middles of the buckets, linear in log lead.
  *
  * @param weights `[bucket][expert]`
  * @returns `[level · leads + lead]`, ascending over the levels
@@ -117,7 +117,7 @@ export function combine(
   return out;
 }
 
-/** Of a few values, sorted in place by insertion; the rule of `weightedQuantiles` at level 0.5. */
+/** Weighted median of a few values, sorted in place by insertion; the rule of `weightedQuantiles` at level 0.5. */
 function weightedMedian(values: Float64Array, weights: Float64Array, total: number): number {
   const n = values.length;
   for (let i = 1; i < n; i++) {
@@ -162,10 +162,10 @@ function sortLevels(quantiles: Float64Array, l: number, many: number): void {
 const upperIndex = gridLevels.indexOf(0.9);
 
 /**
- * How much farther from the median values came in the replays than the 0.9 quantile said: the 0.9 quantile of
- * (value − median) / (q.9 − median), its fourth root (a full remapping overfits: measured). 1 below 40 values.
+ * Calibration of the upper quantiles: the 0.9 quantile of (value − median) / (q.9 − median) in the backtest, its fourth root (a full
+ * recalibration overfits: measured). 1 below 40 values.
  *
- * @param combined the combined quantiles of each replay
+ * @param combined the combined quantiles at each origin
  */
 export function upperStretch(backtest: readonly BacktestOrigin[], combined: readonly Float64Array[]): number {
   const ratios: number[] = [];
@@ -188,10 +188,10 @@ export function upperStretch(backtest: readonly BacktestOrigin[], combined: read
   return Math.min(3, Math.max(0.3, quantile)) ** 0.25;
 }
 
-/** How much farther out the levels from 0.9 on are moved at 8 hours and beyond: days differ more than the replayed ones did. */
+/** Factor on the upper levels at 8 hours and beyond: future days differ more than those of the backtest. */
 const widening: Readonly<Record<number, number>> = { 0.9: 1.125, 0.95: 1.375, 0.99: 2 };
 
-/** Moves the upper levels away from the median, in place: by `stretch`, and by more the farther the lead (nothing up to an hour). */
+/** Moves the upper levels away from the median, in place: by `stretch`, and by more at longer leads (from one hour on). */
 export function widenUpper(
   quantiles: Float64Array,
   leads: Int32Array,

@@ -11,14 +11,14 @@ export function dayWeights(across: number): Float64Array {
   return out;
 }
 
-/** `base^0 … base^(count−1)`: powers are far too slow for inner loops. */
+/** `base^0 … base^(count−1)`, as `**` is too slow for inner loops. */
 export function powers(base: number, count: number): Float64Array {
   const out = new Float64Array(count);
   for (let k = 0, power = 1; k < count; k++, power *= base) out[k] = power;
   return out;
 }
 
-/** A day's profile: what the same time of *other* days was. */
+/** A daily profile: the mean of the same time on *other* days. */
 export interface Profile {
   /** For each step of the history, from days before and after. */
   readonly past: Float64Array;
@@ -26,15 +26,15 @@ export interface Profile {
   readonly ahead: Float64Array;
 }
 
-/** A day apart counts this much less. */
+/** Weight of a day relative to one that is a day nearer. */
 const fading = 0.9;
 
 /**
- * Weighted mean of the same local time on other days, smoothed first by a triangle of ± 30 minutes.
+ * Weighted mean of the same local time on other days, after a triangular moving mean over ± 30 minutes.
  *
  * @param values one for each step of the history, NaN where missing
  * @param days weights between days of the week
- * @returns the values' mean where no other day tells
+ * @returns the mean of all values where no other day has a sample
  */
 export function dayProfile(values: Float64Array, past: ExpertInput, days: Float64Array): Profile {
   const smooth = triangularMean(values, Math.floor(stepsIn(past, 30)));

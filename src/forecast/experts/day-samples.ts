@@ -2,20 +2,20 @@ import { gridLevels, sampleQuantiles } from "../quantiles/quantile-grid.ts";
 import { powers } from "./day-profile.ts";
 import { type ExpertInput, stepsIn } from "./expert.ts";
 
-/** What is sampled from earlier days, and where the samples are put. */
+/** Which samples are taken from earlier days, and what they are added to. */
 export interface DaySampling {
-  /** For each step of the history, NaN where missing: the sample, before its level is taken off. */
+  /** For each step of the history, NaN where missing: the sample, before its level is subtracted. */
   readonly residual: Float64Array;
   /** For each lead: what is added to each sample. */
   readonly base: Float64Array;
-  /** What a sample is taken to be where no day has one. */
+  /** The sample where no day has one. */
   readonly fallback: number;
   /** Levels known at each step (length n + 1) and their shares by lead, `[lead · levels + level]`; may be empty. */
   readonly levels: readonly Float64Array[];
   readonly shares: Float64Array;
-  /** The first step whose level is trusted. */
+  /** The first step with a usable level. */
   readonly from: number;
-  /** A day farther back counts this much less. */
+  /** Weight of a day relative to the next one. */
   readonly fading: number;
   /** Weights between days of the week. */
   readonly days: Float64Array;
@@ -30,7 +30,7 @@ export function quantilesOfDays(past: ExpertInput, sampling: DaySampling): Float
   const many = levels.length;
 
   const half = Math.floor(stepsIn(past, 30));
-  const stride = Math.max(1, Math.floor(half / 3)); // some 7 positions a day: twice as many are no better (measured)
+  const stride = Math.max(1, Math.floor(half / 3)); // about 7 positions a day: twice as many are not better (measured)
   const each = Math.floor(half / stride);
   const fade = powers(sampling.fading, dayLags.length);
   const scratch = new Float64Array(dayLags.length * (2 * each + 1));
@@ -41,7 +41,7 @@ export function quantilesOfDays(past: ExpertInput, sampling: DaySampling): Float
     const lead = leads[l];
     const i = n + lead;
     const row = dayOfWeek[i] * 7;
-    const first = lead + from; // an earlier sample has no level to compare with
+    const first = lead + from; // an earlier sample has no level to subtract
     let count = 0;
     for (let d = 1; d < dayLags.length; d++) {
       const day = i - dayLags[d];

@@ -4,14 +4,14 @@ import { gridLevels } from "../quantiles/quantile-grid.ts";
 import { type Expert, type ExpertInput, stepsIn } from "./expert.ts";
 import { levelsBefore } from "./level.ts";
 
-/** As many past changes as this tell their quantiles well enough. */
+/** So many past changes are enough for their quantiles. */
 const mostSamples = 120;
-/** What a day does to the root of a typical load when no day was seen yet: one sd, reached within six hours. */
+/** Standard deviation of the root of a typical load over an unknown day, reached within six hours. */
 const unseenDay = 0.25;
 
 /**
- * The level of now, and how far it moved before: for histories too short to know a day. Changes over longer spans than half
- * the history are taken as a random walk's, and what a day may bring is added on top.
+ * The present level and its past changes: for histories shorter than a day. Changes over more than half the history are
+ * extrapolated as a random walk, and the uncertainty of an unknown day is added.
  */
 export const drift: Expert = {
   name: "drift",
@@ -34,7 +34,7 @@ export const drift: Expert = {
       const grown = Math.sqrt((leads[l] + 1) / span);
       const unseen = unseenSpread(past, leads[l], daysSeen);
       for (let q = 0; q < gridLevels.length; q++) {
-        // √(d² + e²): the two have nothing to do with one another. ln(p/(1−p))/1.7 is a normal quantile within 0.1.
+        // √(d² + e²): the two are independent. ln(p/(1−p))/1.7 is a normal quantile within 0.1.
         const normal = Math.log(gridLevels[q] / (1 - gridLevels[q])) / 1.7;
         const moved = changes[q] * grown;
         out[q * leads.length + l] = level[n] + Math.sign(normal) * Math.hypot(moved, unseen * normal);

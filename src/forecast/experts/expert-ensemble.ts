@@ -13,14 +13,15 @@ import { shortPeriod } from "./short-period-expert.ts";
 import { timeOfDay } from "./time-of-day-expert.ts";
 
 /**
- * Cheap experts, each a weighted sample of the past, weighed by how they did at past origins of the same series.
+ * An ensemble of simple experts. Each forecasts a weighted sample of the past; their weights come from a rolling-origin backtest on
+ * the same series.
  *
- * **Source**: our own; the experts' ideas are seasonal profiles, exponential smoothing and analog (nearest-neighbour) forecasts.
- * **Measured** on 54 load traces, pinball loss against a daily seasonal naive forecast, 24 h / first hour: .486 / .341 (the first six
- * experts alone .493 / .347; with changes of level seen .480 / .340; the best published forecaster tried there .673 / .537).
- * **Cost**: thirteen runs of the experts: twelve replays at some forty leads, one forecast at all of them.
+ * **Source**: our own; the experts are seasonal profiles, exponential smoothing and analog (nearest-neighbour) forecasts.
+ * **Measured** on 54 load traces, pinball loss relative to a daily seasonal naive forecast, 24 h / first hour: .486 / .341 (the first
+ * six experts alone .493 / .347; with level shifts .480 / .340; the best published forecaster tried there .673 / .537).
+ * **Cost**: thirteen runs of the experts: twelve in the backtest at some forty leads, one forecast at all leads.
  */
-const grown: readonly Expert[] = [
+const fromTwoDays: readonly Expert[] = [
   timeOfDay,
   profileAndLevel,
   driftingLevel,
@@ -30,16 +31,16 @@ const grown: readonly Expert[] = [
   courseFromNow,
   recentErrors,
 ];
-/** From two weeks on a weekday has been seen before. */
-const withWeeks: readonly Expert[] = [...grown, weekProfile];
-/** Up to two days the experts that a day can feed join the level of now, unweighed; below a day there is nothing else. */
-const young: readonly Expert[] = [timeOfDay, profileAndLevel, shortPeriod, analogs, analogsByClock, drift];
-const newborn: readonly Expert[] = [drift];
+/** From two weeks on, the history has each weekday twice. */
+const fromTwoWeeks: readonly Expert[] = [...fromTwoDays, weekProfile];
+/** From one day to two: equal weights, as there is no backtest. */
+const fromOneDay: readonly Expert[] = [timeOfDay, profileAndLevel, shortPeriod, analogs, analogsByClock, drift];
+const belowOneDay: readonly Expert[] = [drift];
 
-/** The experts that a history of so many days can feed. */
+/** The experts that can use a history of so many days. */
 export function expertsFor(days: number): readonly Expert[] {
-  if (days >= weeksFromDays) return withWeeks;
-  return days >= backtestAfterDays ? grown : days >= 1 ? young : newborn;
+  if (days >= weeksFromDays) return fromTwoWeeks;
+  return days >= backtestAfterDays ? fromTwoDays : days >= 1 ? fromOneDay : belowOneDay;
 }
 
 /** A history ready for the experts. */
@@ -60,18 +61,18 @@ export interface ExpertForecast {
 const dayMs = 86_400_000;
 const backtestOrigins = 12;
 /**
- * A quarter of a day apart: what was best in the last three days. Two weeks of history leave room to spread them over the
- * last week, so that its weekend is among them.
+ * Days between origins: a quarter, over the last three days. With two weeks of history they spread over the last week, so that its
+ * weekend is among them.
  */
 const apartDays = 1 / 4;
 const apartDaysWithWeeks = 7 / 12;
 const weeksFromDays = 14;
-/** Replays need this much history before them, in days. */
+/** Days of history that an origin needs before it. */
 const backtestAfterDays = 2;
 
 /**
  * @param leads ascending; lead 0 is the first step after the history
- * @param earlier weights of an earlier run: used instead of replaying when they fit
+ * @param earlier weights of an earlier run: used instead of a backtest where they fit
  */
 export function forecastByExperts(history: History, leads: Int32Array, earlier?: ExpertWeights): ExpertForecast {
   const { values, stepMs } = history;
@@ -149,7 +150,7 @@ function fits(weights: ExpertWeights, stepMs: number, horizon: number, experts: 
   );
 }
 
-/** Asks the experts at past origins, with the history cut there. */
+/** Forecasts of the experts at past origins, each from the history before it, and the actual values. */
 function backtestExperts(
   values: Float64Array,
   horizon: number,
@@ -166,7 +167,7 @@ function backtestExperts(
     const leads = wanted.filter((lead) => lead < n - origin);
     const actual = Float64Array.from(leads, (lead) => values[origin + lead]);
     if (leads.length === 0 || actual.every(Number.isNaN)) continue;
-    // The last day known, carried forward.
+    // The last known day, repeated.
     const repeated = leads.map((lead) => origin + lead - stepsPerDay * Math.ceil((lead + 1) / stepsPerDay));
     const naive = Float64Array.from(repeated, (at) => values[at]);
     backtest.push({ leads, actual, naive, quantiles: ask(origin, leads) });
@@ -174,7 +175,7 @@ function backtestExperts(
   return backtest;
 }
 
-/** Six leads of the first hour and 36 spread over the rest: neighbours say nearly the same, and 48 are no better (measured). */
+/** Six leads of the first hour and 36 spread over the rest: neighbours are alike, and 48 are not better (measured). */
 function backtestLeads(horizon: number, stepsPerHour: number): Int32Array {
   if (horizon <= stepsPerHour) return Int32Array.from({ length: horizon }, (_, lead) => lead);
   const leads = new Set<number>();
@@ -198,7 +199,7 @@ function errorsOf(backtest: readonly ComparedOrigin[], combined: readonly Float6
       naiveError += Math.abs(actual[l] - naive[l]);
     }
   });
-  // A day that repeats itself exactly leaves nothing to be better at.
+  // A day that repeats exactly leaves the naive forecast no error.
   const share = (part: number, whole: number) =>
     whole > 0 ? part / whole : part > 1e-9 ? Number.POSITIVE_INFINITY : 0;
   return { wape: share(error, load), relativeError: share(compared, naiveError) };
@@ -214,7 +215,7 @@ function countAtOrBelow(
     for (let l = 0; l < leads.length; l++) {
       if (Number.isNaN(actual[l])) continue;
       samples++;
-      // A quantile of 0 that a value of 0 meets is met: rounding must not decide it.
+      // Tolerance for rounding: a value of 0 is at a quantile of 0.
       for (let q = 0; q < gridLevels.length; q++)
         if (actual[l] <= combined[r][q * leads.length + l] + 1e-9) atOrBelow[q]++;
     }

@@ -21,17 +21,17 @@ import { gridLevels, medianIndex, readLevels } from "../quantiles/quantile-grid.
 import { describeWeights } from "./describe-weights.ts";
 import { forecastByExperts } from "./expert-ensemble.ts";
 
-/** Fewer samples than this tell neither a level nor how far it moves. */
+/** Fewer samples show neither a level nor how far it moves. */
 const neededSamples = 3;
 
 /**
- * Forecasts a series by experts, each a weighted sample of its past, weighed by how they did at past origins of the same
- * series. Gaps stay gaps; steps below a minute are forecast by the minute and widened back; below two days of history
- * nothing can be replayed, so the experts count alike and `method` says so. What came before a change of level is brought to
- * the new one; the less is known of the last week, the wider the bands (`evidenceOf`, `isSparse`; `coverage` is counted without that).
+ * Forecasts a series by an ensemble of experts, weighted by a rolling-origin backtest on the same series. Gaps stay gaps; steps below
+ * a minute are forecast by the minute, with wider intervals; below two days of history there is no backtest, so that all weights are
+ * equal and `method` says so. The history before a level shift is adjusted to the new level. The less of the last week is known, the
+ * wider the prediction intervals (`evidenceOf`, `isSparse`; `coverage` is measured without that).
  *
  * @param request its series is not changed; samples that are not finite count as missing, and so do negative ones where they
- *   are less than one in a hundred, and values that no load can have (`withoutOutliers`)
+ *   are less than one in a hundred, and outliers (`withoutOutliers`)
  * @returns a forecast that is non-negative where the history is, and within ±1.8e308, the largest numbers there are; or
  *   `TooShort` below three present samples
  * @throws RangeError for a horizon, level, step or time zone that cannot be
@@ -51,19 +51,19 @@ export function forecast(request: ForecastRequest): ForecastOutcome {
     values: series.values.map((value) => (Number.isFinite(value) ? value / unit : Number.NaN)),
   };
   const working = toWorkingStep(scaled);
-  const seen = working.values;
-  const nonNegative = seen.every((value) => !(value < 0));
-  // Experts see the history up to its last sample; the gap behind it only makes every lead longer.
+  const history = working.values;
+  const nonNegative = history.every((value) => !(value < 0));
+  // Experts get the history up to its last sample; the gap after it makes every lead longer.
   const gap = working.missingAtEnd;
   const leads = Int32Array.from({ length: Math.ceil(horizon / working.fineSteps) }, (_, lead) => gap + lead);
-  const calendar = calendarOf(working.startMs, working.stepMs, seen.length + gap + leads.length, timeZone);
-  const shift = recentLevelShift(seen, working.stepMs, calendar);
-  const level = shift ? onNewLevel(seen, shift, nonNegative) : seen;
+  const calendar = calendarOf(working.startMs, working.stepMs, history.length + gap + leads.length, timeZone);
+  const shift = recentLevelShift(history, working.stepMs, calendar);
+  const level = shift ? onNewLevel(history, shift, nonNegative) : history;
   const growth = shift || !nonNegative ? 0 : steadyGrowth(level, working.stepMs);
   const values = growth === 0 ? level : atPresentSize(level, working.stepMs, growth);
   const earlier = request.weights && "experts" in request.weights ? request.weights : undefined;
   const made = forecastByExperts({ values, stepMs: working.stepMs, calendar }, leads, earlier);
-  const asKnown = widenAll(made.quantiles, leads.length, intervalFactor(evidenceOf(seen, working.stepMs, shift)));
+  const asKnown = widenAll(made.quantiles, leads.length, intervalFactor(evidenceOf(history, working.stepMs, shift)));
   const widened = isSparse(quality) ? widenForSparse(asKnown, leads.length, values) : asKnown;
 
   const back = (value: number, at: number) => {
@@ -77,7 +77,7 @@ export function forecast(request: ForecastRequest): ForecastOutcome {
   const odd = describeQuality(
     quality,
     shift && {
-      agoMs: (seen.length + gap - shift.at) * working.stepMs,
+      agoMs: (history.length + gap - shift.at) * working.stepMs,
       factor: shift.factor,
       offset: shift.offset * unit,
     },
@@ -105,7 +105,7 @@ function withoutNegatives(series: Series): Series {
   return { ...series, values: series.values.map((value) => (value < 0 ? Number.NaN : value)) };
 }
 
-/** Moves all levels away from the median; a new array. */
+/** Scales the distances from the median; a new array. */
 function widenAll(quantiles: Float64Array, many: number, factor: number): Float64Array {
   const out = quantiles.slice();
   for (let q = 0; q < gridLevels.length; q++)
@@ -116,7 +116,7 @@ function widenAll(quantiles: Float64Array, many: number, factor: number): Float6
   return out;
 }
 
-/** Kept weights hold shares only: the load that they are shares of is the present one. */
+/** Learned weights hold relative errors only; they refer to the present load. */
 function backtestOf(values: Float64Array, unit: number, { wape, relativeError }: BacktestErrors, samples: number) {
   let [sum, count] = [0, 0];
   for (let i = 0; i < values.length; i++) {
@@ -131,16 +131,16 @@ function backtestOf(values: Float64Array, unit: number, { wape, relativeError }:
 function checkRequest({ series, horizon, levels }: ForecastRequest): void {
   if (!(series.stepMs > 0 && Number.isFinite(series.stepMs)))
     throw new RangeError(`a step of ${series.stepMs} ms is not above 0`);
-  if (!Number.isFinite(series.startMs)) throw new RangeError(`a start of ${series.startMs} is no time`);
+  if (!Number.isFinite(series.startMs)) throw new RangeError(`a start of ${series.startMs} is not a time`);
   if (!(Number.isInteger(horizon) && horizon >= 1))
-    throw new RangeError(`a horizon of ${horizon} steps is no whole number from 1`);
+    throw new RangeError(`a horizon of ${horizon} steps is not a whole number from 1`);
   levels.forEach((level, k) => {
     if (!(level > 0 && level < 1)) throw new RangeError(`level ${level} is not between 0 and 1`);
     if (k > 0 && !(level > levels[k - 1])) throw new RangeError(`level ${level} does not ascend from ${levels[k - 1]}`);
   });
 }
 
-/** Held-back values at or below each level; between the experts' levels as between their quantiles. */
+/** Coverage of each level in the backtest, interpolated between the experts' levels as quantiles are. */
 function coverageOf({ atOrBelow, samples }: ExpertWeights, levels: readonly number[]): Forecast["coverage"] {
   if (samples === 0) return [];
   const shares = Float64Array.from(atOrBelow, (count) => count / samples);
@@ -158,8 +158,7 @@ function countFinite(values: Float64Array): number {
 }
 
 /**
- * The power of two next to the mean of |y|: in this unit the guards against zero hold at any scale, and multiplying by it
- * is exact. 1 where all is 0.
+ * The power of two next to the mean of |y|: in this unit, guards against division by zero work at any scale, and multiplication is exact. 1 where all is 0.
  */
 function unitOf(values: Float64Array): number {
   let largest = 0;
@@ -168,7 +167,7 @@ function unitOf(values: Float64Array): number {
     if (size > largest && size < Number.POSITIVE_INFINITY) largest = size;
   }
   if (largest === 0) return 1;
-  let sum = 0; // of shares of the largest: the sum itself could overflow
+  let sum = 0; // relative to the largest: the sum itself could overflow
   let count = 0;
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) continue;

@@ -1,10 +1,10 @@
 import type { Calendar } from "../../series/calendar.ts";
 
-/** History up to an origin, as every expert sees it, and the leads that it is asked for. */
+/** The input of an expert: the history up to an origin, and the leads to forecast. */
 export interface ExpertInput {
   /** Samples before the origin, NaN where missing; its length is the origin. */
   readonly raw: Float64Array;
-  /** sign(y)·√|y| of the same samples: noise of load grows with its level, and there it hardly does. */
+  /** sign(y)·√|y| of the same samples: the noise of a load grows with its level, and here it hardly does. */
   readonly rooted: Float64Array;
   /** Leads wanted, ascending: lead j is the step origin + j. */
   readonly leads: Int32Array;
@@ -20,12 +20,12 @@ export interface ExpertInput {
 }
 
 /**
- * One way to see the future in the past. Gives quantiles in the series' own unit, `out[level · leads + lead]` on
- * `gridLevels`, ascending over the levels; `undefined` where its view needs more history.
+ * A simple forecaster, one of an ensemble. Gives quantiles in the series' own unit, `out[level · leads + lead]` on `gridLevels`,
+ * ascending over the levels; `undefined` where it needs more history.
  */
 export interface Expert {
   readonly name: string;
-  /** How much it counts before any replay, for each bucket of leads and the last of them from there on; 1 where absent. */
+  /** Prior weight for each bucket of leads, the last one for all later buckets; 1 where absent. */
   readonly trust?: readonly number[];
   forecast(past: ExpertInput): Float64Array | undefined;
 }

@@ -1,16 +1,16 @@
 /**
- * How far the recent level carries: exponentially weighted means of what a profile left over, and the share of them that is
- * still there some steps ahead, learned from the history itself.
+ * How long the recent level persists: exponentially weighted means of a profile's residuals, and the share of them that remains some
+ * steps ahead, learned from the history.
  *
- * **Cost**: O(n) a level; O(n · fitted leads) for the shares.
+ * **Cost**: O(n) per level; O(n · fitted leads) for the shares.
  */
 
 /**
  * Exponentially weighted mean of the residuals *before* each step.
  *
- * @param residual NaN where missing: such a step only ages the others
+ * @param residual NaN where missing: such a step only reduces the weight of the others
  * @param halfLife in steps, above 0
- * @returns length n + 1: `[k]` knows `residual[0 … k−1]`; 0 where nothing is known
+ * @returns length n + 1: `[k]` depends on `residual[0 … k−1]`; 0 where none is present
  */
 export function levelsBefore(residual: Float64Array, halfLife: number): Float64Array {
   const n = residual.length;
@@ -31,30 +31,29 @@ export function levelsBefore(residual: Float64Array, halfLife: number): Float64A
   return out;
 }
 
-/** Shares are fitted at these leads (counted from 1) and read off between them. */
+/** Shares are fitted at these leads (counted from 1) and interpolated between them. */
 const fittedLeads = [
   1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72, 96, 144, 192, 240, 288, 432, 576, 720, 1080, 1440, 2160, 2880, 4320, 5760,
   8640, 11520,
 ];
 
 export interface ShareFit {
-  /** The first step whose level is trusted. */
+  /** The first step with a usable level. */
   readonly from: number;
-  /** Every how many steps a sample is taken. */
+  /** Steps from one training sample to the next. */
   readonly every: number;
   /** Ridge penalty as a share of the levels' mean energy. */
   readonly penalty: number;
 }
 
 /**
- * Ridge regression, without intercept, of the residual j steps ahead on the levels now, for each lead wanted: fitted at a
- * few leads, linear in log lead between them.
+ * Ridge regression, without intercept, of the residual j steps ahead on the levels now, for each lead: fitted at a few leads, linear in log lead between them.
  *
  * @param residual NaN where missing
  * @param levels of `levelsBefore`, at most a handful
  * @param leads ascending, from 0 (the step right after the origin)
  * @param horizon steps of the whole forecast: the last fitted lead
- * @returns `[lead · levels.length + level]`; 0 where fewer than ten samples tell
+ * @returns `[lead · levels.length + level]`; 0 where there are fewer than ten samples
  */
 export function levelShares(
   residual: Float64Array,
@@ -83,8 +82,8 @@ export function levelShares(
 }
 
 /**
- * Running sums of the products of each two levels over the steps that are taken, `[p · many + q]` for q ≤ p: what a lead needs is one
- * of them. Undefined where samples are missing: which products count then differs by lead.
+ * Running sums of the products of each two levels over the training samples, `[p · many + q]` for q ≤ p: each lead needs one of the
+ * sums. Undefined where samples are missing, as the products that count then differ by lead.
  */
 function levelProducts(
   residual: Float64Array,
@@ -136,8 +135,8 @@ function fitShares(
 }
 
 /**
- * Σ one[k] · other[k] over every `fit.every`-th k whose residual `lead` steps ahead is there; where `other` is the residual
- * itself, the one ahead is taken. A loop for each pair is several times faster than one loop over all pairs.
+ * Σ one[k] · other[k] over every `fit.every`-th k whose residual `lead` steps ahead is present; where `other` is the residual itself,
+ * the one ahead is used. A loop for each pair is several times faster than one loop over all pairs.
  */
 function strideProduct(
   one: Float64Array,

@@ -7,7 +7,7 @@ import { levelShares, levelsBefore } from "./level.ts";
 
 export const weekdayOrWeekend = dayWeights(0.15);
 
-/** The day's profile moved by as much of the recent level as the history shows to last. */
+/** The daily profile, shifted by the share of the recent level that persists. */
 export const profileAndLevel: Expert = {
   name: "profile and level",
   forecast(past) {
@@ -19,7 +19,7 @@ export const profileAndLevel: Expert = {
   },
 };
 
-/** The day's shape carried on from the level of now: for load that drifts from day to day. */
+/** The shape of the day, continued from the present level: for a load that drifts from day to day. */
 export const driftingLevel: Expert = {
   name: "drifting level",
   forecast(past) {
@@ -33,7 +33,7 @@ export const driftingLevel: Expert = {
   },
 };
 
-/** The value of now and what earlier days did from this time on: the best there is for minutes, misled for a day. */
+/** The present value, plus the changes of earlier days from this time of day on: best for the next minutes, poor for a day. */
 export const courseFromNow: Expert = {
   name: "course from now",
   trust: [1, 0.5, 0.1, 0.03],
@@ -48,7 +48,7 @@ export const courseFromNow: Expert = {
 
 const sameWeekday = Float64Array.from({ length: 49 }, (_, k) => (Math.floor(k / 7) === k % 7 ? 1 : 0.02));
 
-/** The profile of the same weekday, from two weeks of history on. */
+/** The profile of the same weekday; needs two weeks of history. */
 export const weekProfile: Expert = {
   name: "week profile",
   forecast(past) {
@@ -68,7 +68,7 @@ interface ProfileAndResidual {
 
 const profiles = new WeakMap<ExpertInput, ProfileAndResidual>();
 
-/** The day's profile of a history and what it leaves; made once for the experts that share it. */
+/** The daily profile of a history and its residuals; computed once for the experts that share it. */
 export function profileOf(past: ExpertInput): ProfileAndResidual {
   let known = profiles.get(past);
   if (known === undefined) {
@@ -79,7 +79,7 @@ export function profileOf(past: ExpertInput): ProfileAndResidual {
   return known;
 }
 
-/** Shares of levels are fitted from a quarter of a day on, 96 times a day. */
+/** Training samples for the shares of levels: from a quarter of a day on, 96 per day. */
 export function fitOf({ stepsPerDay }: ExpertInput): { from: number; every: number } {
   return { from: Math.max(2, Math.floor(stepsPerDay / 4)), every: Math.max(1, Math.floor(stepsPerDay / 96)) };
 }
@@ -101,7 +101,7 @@ function sampleDays(past: ExpertInput, { profile, residual, levels, shares, fadi
   );
 }
 
-/** For each lead: `values` + Σ share · the level known now. */
+/** For each lead: `values` + Σ share · present level. */
 export function addLevels(values: Float64Array, levels: readonly Float64Array[], shares: Float64Array): Float64Array {
   const many = levels.length;
   return values.map((value, l) => {

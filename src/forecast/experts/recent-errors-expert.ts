@@ -4,13 +4,13 @@ import { type Expert, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
 import { addLevels, fitOf, profileOf } from "./profile-experts.ts";
 
-/** How often a day, and how many days back, errors are looked at: those between and before say little more. */
+/** How many residuals per day, and from how many days, are used: more add little. */
 const samplesPerDay = 36;
 const days = 5;
 
 /**
- * The day's profile and the level at four speeds, with the errors that this made at the same lead in the last days, at any
- * hour: noise that has grown or calmed down is seen at once.
+ * The daily profile and the level at four speeds, with the residuals of this forecast at the same lead over the last days, at any
+ * hour: it adapts at once to noise that has changed.
  */
 export const recentErrors: Expert = {
   name: "recent errors",

@@ -5,12 +5,12 @@ import { type ExpertInput, stepsIn } from "./expert.ts";
 import { levelShares, levelsBefore } from "./level.ts";
 import { addLevels, fitOf } from "./profile-experts.ts";
 
-/** A day farther back counts this much less. */
+/** Weight of a day relative to the next one. */
 const fading = 0.7;
 
 /**
- * What followed every past moment, whatever the hour: the level that lasts plus past residuals at the same lead, those that
- * started from a level like that of now counting most.
+ * The persisting level plus past residuals at the same lead, at any hour; those that started from a level like the present one have
+ * the largest weights.
  */
 export function recentResiduals(past: ExpertInput): Float64Array {
   const { leads, stepsPerDay } = past;
@@ -23,7 +23,7 @@ export function recentResiduals(past: ExpertInput): Float64Array {
   const base = addLevels(new Float64Array(leads.length).fill(mean), levels, shares);
   const likeness = weightsOfOrigins(levelsBefore(residual, Math.max(0.35, stepsIn(past, 30))), stepsPerDay);
 
-  // From 5-minute steps on hourly origins are enough: those between say the same again.
+  // From 5-minute steps on, hourly origins are enough: neighbours are alike.
   const stride = stepsPerDay < 288 ? Math.max(1, Math.floor(stepsPerDay / 72)) : Math.floor(stepsPerDay / 24);
   const many = levels.length;
   const scratch = new Float64Array(Math.floor(n / stride) + 2);
@@ -45,7 +45,7 @@ export function recentResiduals(past: ExpertInput): Float64Array {
   return signedSquaresInPlace(out);
 }
 
-/** How much each past moment has to say about now: fading with age, and less where its level differs. */
+/** Weights of past origins: less with age, and less where the level differs from the present one. */
 function weightsOfOrigins(level: Float64Array, stepsPerDay: number): Float64Array {
   const n = level.length - 1;
   const now = level[n];

@@ -8,11 +8,11 @@ import { levelShares, levelsBefore } from "./level.ts";
 import { addLevels, fitOf, subtract } from "./profile-experts.ts";
 import { recentResiduals } from "./recent-residuals.ts";
 
-/** How many cycles are looked at, and how much less each one farther back counts. */
+/** Cycles that are used, and the weight of a cycle relative to the next one. */
 const cycles = 40;
 const fading = 0.93;
 
-/** Cycles shorter than half a day (batch jobs, cron ticks) carried on; where there are none, what followed any past moment. */
+/** Continues a period shorter than half a day (batch jobs, cron ticks); without one, `recentResiduals`. */
 export const shortPeriod: Expert = {
   name: "short period",
   forecast(past) {
@@ -57,7 +57,7 @@ function quantilesOfCycles(past: ExpertInput, period: number): Float64Array {
   return signedSquaresInPlace(out);
 }
 
-/** Weighted mean of the same phase in the cycles before; the series' mean where there was none. */
+/** Weighted mean of the same phase in earlier cycles; the mean of the series where there is none. */
 function cycleProfile({ rooted, leads }: ExpertInput, period: number): Profile {
   const n = rooted.length;
   const fade = powers(fading, cycles);

@@ -5,7 +5,7 @@ import type { Expert } from "./expert.ts";
 
 const days = dayWeights(0.1);
 
-/** What the same time of earlier days was, as it was: slow to follow a new level, never misled by the last hour. */
+/** Samples at the same time of earlier days, unchanged: slow to follow a new level, robust to the last hour. */
 export const timeOfDay: Expert = {
   name: "time of day",
   forecast(past) {
