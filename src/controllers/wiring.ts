@@ -21,6 +21,7 @@ import { controllerMetrics } from "./metrics.ts";
 import { Newcomers } from "./newcomers.ts";
 import type { ControllerOptions } from "./options.ts";
 import { ExternalPods } from "./pods/external-pods.ts";
+import { ExternalTraffic } from "./pods/external-traffic.ts";
 import { PodStates } from "./pods/pod-states.ts";
 import { BurstPortraits } from "./portrait/burst-portraits.ts";
 import { PortraitController } from "./portrait/portrait-controller.ts";
@@ -84,6 +85,7 @@ export async function wireControllers(options: WiringOptions): Promise<Wired> {
     fence: leadership,
     caches: { nodes: watched.nodes.cache, budgets: watched.budgets.cache, pods: watched.pods.cache },
     externals,
+    traffic: new ExternalTraffic({ programs, now }),
     log,
     now,
   });

@@ -16,6 +16,7 @@ import type { Transition, TransitionPlan } from "../../pods/transition.ts";
 import { planTransitions } from "../../pods/transitions.ts";
 import { type Budget, budgetsOf } from "./disruption-budgets.ts";
 import type { ExternalPods } from "./external-pods.ts";
+import type { ExternalTraffic } from "./external-traffic.ts";
 import type { Node } from "./node.ts";
 import { PodMemories } from "./pod-memory.ts";
 import { PodResizer } from "./pod-resizer.ts";
@@ -28,8 +29,10 @@ export interface PodStatesOptions {
   readonly client: KubeClient;
   readonly fence: Fence;
   readonly caches: { readonly nodes: Cache<Node>; readonly budgets: Cache<Budget>; readonly pods: Cache<Pod> };
-  /** External programs that sort pods, and take them into rotation and out of it. */
-  readonly externals: Pick<ExternalPods, "order" | "states" | "carryOut" | "changeTraffic">;
+  /** External programs that sort pods, and want them in states. */
+  readonly externals: Pick<ExternalPods, "order" | "states">;
+  /** External programs that put pods into rotation, and take them out. */
+  readonly traffic: Pick<ExternalTraffic, "carryOut" | "change">;
   readonly log: Log;
   readonly now: () => number;
 }
@@ -88,7 +91,7 @@ export class PodStates {
   /** @returns undefined where no pod takes part in pod states */
   async reconcilePods(request: ReconcilePodsRequest): Promise<PodStatesOutcome | undefined> {
     const { profile, target, scale, isKept } = request;
-    const { client, caches, externals, now } = this.#options;
+    const { client, caches, externals, traffic, now } = this.#options;
     const { spec } = profile;
     const { podSorter, podStates, podTrafficController, keepAvailable } = spec.behavior;
     const pods = request.pods.filter((pod) => activityOf(pod) !== "Gone");
@@ -124,7 +127,7 @@ export class PodStates {
     });
 
     const byName = new Map(pods.map((pod) => [pod.metadata.name, pod]));
-    const { plan, fault } = await externals.carryOut(wanted, byName, profile);
+    const { plan, fault } = await traffic.carryOut(wanted, byName, profile);
     await this.#carryOut(plan, byName, { mode: spec.standbyMode, program: podTrafficController.external?.name }, nowMs);
     await this.#resizer.fit(pods, inState, plan.transitions);
 
@@ -162,7 +165,7 @@ export class PodStates {
     const isThawed = !isFrozen(inState) || inState.wakeOverdue;
     if (program !== undefined && isThawed) {
       const { namespace, name } = pod.metadata;
-      const { done, fault } = await this.#options.externals.changeTraffic({ name: program }, namespace!, [
+      const { done, fault } = await this.#options.traffic.change({ name: program }, namespace!, [
         { pod, online: true },
       ]);
       if (!done.has(name)) throw new Error(`pod ${namespace}/${name} stays out of rotation: ${fault}`);

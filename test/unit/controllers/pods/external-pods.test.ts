@@ -4,6 +4,7 @@ import { apiVersion } from "../../../../src/api/kinds.ts";
 import { applyDefaults } from "../../../../src/api/validation/defaults.ts";
 import { CollectError } from "../../../../src/collect/collect-error.ts";
 import { ExternalPods } from "../../../../src/controllers/pods/external-pods.ts";
+import { ExternalTraffic, type ExternalTrafficOptions } from "../../../../src/controllers/pods/external-traffic.ts";
 import type { Pod } from "../../../../src/controllers/pods/workload-pods.ts";
 import type { TransitionPlan } from "../../../../src/pods/transition.ts";
 import { pod, pods } from "../../pods/pods.ts";
@@ -14,20 +15,20 @@ let asked: { name: string; question: string; about: Record<string, unknown> }[];
 let answer: (about: Record<string, unknown>) => Record<string, unknown>;
 let woken: string[];
 let externals: ExternalPods;
+let traffic: ExternalTraffic;
 
 beforeEach(() => {
   [clockMs, asked, woken] = [nowMs, [], []];
-  externals = new ExternalPods({
-    programs: {
-      ask: async ({ name }, question, about) => {
-        asked.push({ name, question, about: about as Record<string, unknown> });
-        return answer(about as Record<string, unknown>);
-      },
-      fault: ({ name }, what) => new CollectError("BadAnswer", `external program ${name} ${what}`),
+  const programs: ExternalTrafficOptions["programs"] = {
+    ask: async ({ name }, question, about) => {
+      asked.push({ name, question, about: about as Record<string, unknown> });
+      return answer(about as Record<string, unknown>);
     },
-    onAnswered: (key) => void woken.push(key),
-    now: () => clockMs,
-  });
+    fault: ({ name }, what) => new CollectError("BadAnswer", `external program ${name} ${what}`),
+  };
+  const now = () => clockMs;
+  externals = new ExternalPods({ programs, onAnswered: (key) => void woken.push(key), now });
+  traffic = new ExternalTraffic({ programs, now });
 });
 
 const theirs = { name: "theirs" };
@@ -162,7 +163,7 @@ describe("traffic by an external program", () => {
     replicas: gates.length,
   });
   const carryOut = (plan: TransitionPlan, some: readonly Pod[], by = profile) =>
-    externals.carryOut(plan, new Map(some.map((each) => [each.metadata.name, each])), by);
+    traffic.carryOut(plan, new Map(some.map((each) => [each.metadata.name, each])), by);
   const both = [
     { pod: "web-a", online: false },
     { pod: "web-b", online: true },
