@@ -30,7 +30,7 @@ export const importTable: Readonly<Record<string, FolderRules>> = {
   },
   collect: {
     purpose: "Prometheus, metrics APIs and pods turned into series",
-    imports: ["api", "series", "kube"],
+    imports: ["api", "series"],
     inside: { http: ["."], prometheus: [".", "http"], pods: [".", "http"], "metrics-api": [".", "http", "pods"] },
   },
   forecast: {
@@ -50,10 +50,10 @@ export const importTable: Readonly<Record<string, FolderRules>> = {
     },
   },
   capacity: { purpose: "from loads to pods", imports: ["api", "series"], isPure: true },
-  hpa: { purpose: "the native HPA's own arithmetic", imports: ["api"], isPure: true },
+  hpa: { purpose: "the native HPA's own arithmetic", imports: [], isPure: true },
   portrait: {
     purpose: "from spec and forecast to pods over the next hours; schedules",
-    imports: ["api", "series", "forecast", "capacity", "hpa"],
+    imports: ["api", "series", "forecast", "capacity"],
     isPure: true,
   },
   pods: {
@@ -62,10 +62,10 @@ export const importTable: Readonly<Record<string, FolderRules>> = {
     isPure: true,
     inside: { inject: ["."] },
   },
-  stability: { purpose: "what a stability check says of a change", imports: ["api", "pods"], isPure: true },
+  stability: { purpose: "what a stability check says of a change", imports: ["api"], isPure: true },
   decide: {
     purpose: "the decision: one recommender and its chain of rules",
-    imports: ["api", "series", "forecast", "capacity", "portrait", "hpa", "stability"],
+    imports: ["api", "series", "capacity", "portrait", "stability"],
     isPure: true,
     inside: {
       price: ["lead"],
@@ -82,7 +82,7 @@ export const importTable: Readonly<Record<string, FolderRules>> = {
     purpose: "HTTPS for the API server (external metrics, admission) and the sidecars",
     imports: ["api", "kube", "portrait", "decide", "pods"],
     inside: {
-      http: [".", "access", "admission", "metrics-api", "tls"],
+      http: [".", "access", "tls"],
       access: [".", "http"],
       tls: [".", "access"],
       "metrics-api": [".", "http"],
@@ -97,19 +97,7 @@ export const importTable: Readonly<Record<string, FolderRules>> = {
   },
   controllers: {
     purpose: "one reconcile loop for each kind, and the tick",
-    imports: [
-      "api",
-      "series",
-      "kube",
-      "collect",
-      "forecast",
-      "capacity",
-      "portrait",
-      "decide",
-      "pods",
-      "hpa",
-      "stability",
-    ],
+    imports: ["api", "series", "kube", "collect", "forecast", "capacity", "portrait", "decide", "pods", "stability"],
     inside: {
       status: [],
       "external-programs": [],
@@ -130,21 +118,7 @@ export const importTable: Readonly<Record<string, FolderRules>> = {
   },
   demo: {
     purpose: "the main job without a cluster: a trace, the real server, the real decisions",
-    imports: [
-      "api",
-      "series",
-      "kube",
-      "collect",
-      "forecast",
-      "capacity",
-      "portrait",
-      "decide",
-      "pods",
-      "hpa",
-      "serve",
-      "stability",
-      "backtest",
-    ],
+    imports: ["api", "series", "kube", "forecast", "capacity", "portrait", "decide", "hpa", "serve", "backtest"],
   },
   cli: {
     purpose: "one file for each subcommand: parse, call, print",

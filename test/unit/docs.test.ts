@@ -65,6 +65,27 @@ describe("the docs", () => {
     expect(missing.map(([link]) => link)).toEqual([]);
   });
 
+  test("the architecture page names only what the code exports or declares", () => {
+    const code = ["src", "scripts"].flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+        .filter((path) => path.endsWith(".ts"))
+        .map((path) => readFileSync(join(root, folder, path), "utf8")),
+    );
+    const text = readFileSync(join(docs, "architecture.md"), "utf8").replaceAll(/```[\s\S]*?```/g, "");
+    const names = [...text.matchAll(/`([A-Za-z]+[a-z][A-Z]\w*)`/g)].map(([, name]) => name);
+    expect(names.length).toBeGreaterThan(5);
+    expect(names.filter((name) => !code.some((each) => new RegExp(`\\b${name}\\b`).test(each)))).toEqual([]);
+  });
+
+  const own = pages.filter((page) => dirname(page) === docs || page.startsWith(join(docs, "decisions")));
+  test.each(own.filter((page) => !/decisions.\d/.test(page)).map((page) => relative(root, page)))(
+    "%s says in its first lines whom it is for",
+    (page) => {
+      const [, first] = readFileSync(join(root, page), "utf8").split("\n\n");
+      expect(first).toMatch(/^For /);
+    },
+  );
+
   test("the glossary has each word once", () => {
     const words = [...readFileSync(join(docs, "glossary.md"), "utf8").matchAll(/^\| ([^|]+) \|/gm)]
       .flatMap(([, words]) => words.split(", "))
