@@ -13,7 +13,7 @@ export const conditionTypes = {
     AbleToScale: "The target exists and has a scale subresource that nothing else owns.",
     ScaledToZero: "The target has no replicas because we wanted none.",
     GrayProgressing: "A change is under way in steps.",
-    Stable: "The stability checkers let changes go on; where absent, none has been asked.",
+    Stable: "The stability checkers allow changes to continue; absent where none has been asked.",
     Paused: "spec.paused holds the target as it is.",
     Fallback: "The number comes from a rung below Fresh; the reason is the rung.",
     ForecastReady: "There is a forecast that is still valid.",
@@ -30,7 +30,7 @@ export const conditionTypes = {
   ReplicaProfile: {
     Applied: "Every step towards the counts wanted has been made.",
     Ensured: "The counts wanted are the counts there are.",
-    ExternalReached: "The programs outside that the spec names answer; where absent, it names none.",
+    ExternalReached: "The external programs that the spec names answer; absent where it names none.",
   },
   MetricSource: {
     Ready: "The source answered a request with the credentials given.",

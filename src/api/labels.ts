@@ -34,7 +34,7 @@ export const noStandbyAnnotation = `${prefix}/no-standby`;
 /** Annotation on a pod whose requests were lowered: what they were, to be asked for again before it wakes. */
 export const requestsAnnotation = `${prefix}/requests`;
 
-/** Annotation on a pod that a program outside took out of rotation: that program's name, which is to take it in again. */
+/** Annotation on a pod that an external program took out of rotation: that program's name, which is to take it in again. */
 export const trafficAnnotation = `${prefix}/traffic-controller`;
 
 /** The ReplicaSet controller's annotation: among pods alike in phase and readiness, the cheapest goes first. */

@@ -102,7 +102,7 @@ function chooseResponse(
     if (best === undefined || score.wape < worthIt * best.score.wape) best = { shape, score };
   }
   if (best === undefined || !(best.score.wape < worthIt * flat.wape))
-    return "response times hardly rise with the load in the history, so the highest load per pod cannot be told; run fewer pods for a day to learn it";
+    return "response times hardly rise with the load in the history, so the highest load per pod is unknown; run fewer pods for a day to learn it";
   const fault = rejectionOf(best.score);
   return fault === undefined ? best : `response times do not follow the load well enough: ${fault}`;
 }

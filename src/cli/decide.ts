@@ -65,13 +65,15 @@ async function run(values: Values, positionals: readonly string[], io: Io): Prom
   );
 }
 
-/** A sentence for each provider that a program outside makes: here nobody asks it. */
+/** A sentence for each provider that an external program makes: here nobody asks it. */
 function madeOutside({ portraitProviders }: IntelligentHorizontalPodAutoscalerSpec): string[] {
   return (portraitProviders ?? []).flatMap(({ dynamic }, index) => {
     if (dynamic === undefined) return [];
     const isOutside = dynamic.externalGeneratorName !== undefined || algorithmOf(dynamic) === "External";
     const where = `portraitProviders[${index}] (${dynamic.portraitType})`;
-    return isOutside ? [`${where} is made by a program outside and proposes nothing here; the others decide`] : [];
+    return isOutside
+      ? [`${where} is made by an external program and proposes nothing here; the other providers decide`]
+      : [];
   });
 }
 

@@ -149,7 +149,7 @@ function toSeries(stamps: Float64Array, cells: Float64Array, stepMs: number): Se
     const nearest = Math.round(place);
     if (Math.abs(place - nearest) > 0.01)
       throw new Error(
-        `line ${i + 2} stands between steps: most rows are ${stepMs / 1000} s apart, this one is not a whole number of steps after the first; resample the history`,
+        `line ${i + 2} does not fit the steps: most rows are ${stepMs / 1000} s apart, this one is not a whole number of steps after the first; resample the history`,
       );
     values[nearest] = cells[i];
   }

@@ -51,7 +51,7 @@ export function controllerMetrics(registry: Registry): ControllerMetrics {
   });
   const trusted = new Gauge({
     name: "forescale_forecast_trusted_bool",
-    help: "1 while the accuracy gate lets the forecast decide.",
+    help: "1 while the accuracy gate allows the forecast to decide.",
     labelNames: workload,
     registers,
   });

@@ -3,7 +3,7 @@ import { isNumbered } from "./pod-order.ts";
 import type { ExternalPodStates, Transition, TransitionInput } from "./transition.ts";
 
 /**
- * Changes of state where a program outside says which pods are in which state. It does not decide how many serve: pods that are missing
+ * Changes of state where an external program says which pods are in which state. It does not decide how many serve: pods that are missing
  * in service come back by our own plan, none leaves service beyond the desired number or the room, and none is frozen that can't be.
  * A StatefulSet drops its highest ordinals whatever anybody wants, so there our own plan holds.
  *

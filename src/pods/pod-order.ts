@@ -11,7 +11,7 @@ export type PodSorter =
     }
   | {
       readonly type: "External";
-      /** Names of pods as the program outside gave them, first to leave first. */
+      /** Names of pods as the external program gave them, first to leave first. */
       readonly order: readonly string[];
     };
 

@@ -31,7 +31,7 @@ export interface TransitionInput {
   /** Why the room is not larger. */
   readonly notReadyReason?: string;
   readonly sorter: PodSorter;
-  /** What a program outside says, where it says which pods are in which state. */
+  /** What an external program says, where it says which pods are in which state. */
   readonly external?: ExternalPodStates;
   readonly nowMs: number;
 }

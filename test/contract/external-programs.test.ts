@@ -9,7 +9,7 @@ import { type Program, startProgram } from "./programs.ts";
 const profiles = resourceOf("ReplicaProfile");
 const soon = { timeout: 30_000, interval: 100 };
 
-describeControlPlane("programs outside on real controllers", () => {
+describeControlPlane("external programs on real controllers", () => {
   let rig: ControllersRig;
   let program: Program;
 

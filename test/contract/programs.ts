@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A program outside that is asked about pods, and answers as a test tells it to. */
+/** An external program that is asked about pods, and answers as a test tells it to. */
 export interface Program {
   readonly url: string;
   /** What it was asked, the last one last. */

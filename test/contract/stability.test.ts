@@ -121,7 +121,7 @@ describeControlPlane("stability checkers on real controllers", () => {
     expect(await gates("many")).toBe("110 in, 0 out");
   }, 120_000);
 
-  it("a program outside is asked at each step; while it can't be, no step is made and nobody is let go", async () => {
+  it("an external program is asked at each step; while it can't be, no step is made and nobody is let go", async () => {
     program.answers.set("/stability", () => ({ stable: true }));
     await add("staged", 8, [{ type: "External", stabilizationAction: "Rollback", external: { name: "theirs" } }], {
       changePercent: 25,

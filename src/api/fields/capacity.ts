@@ -62,7 +62,7 @@ export const capacity = {
     usage: {
       type: "object",
       required: ["name"],
-      description: "What the load makes the pods use.",
+      description: "The resource usage that the load causes.",
       properties: {
         name: {
           ...name,
@@ -109,7 +109,7 @@ export const capacity = {
           "x-kubernetes-validations": [
             {
               rule: "!self.matches('^[0.]+(ms|s)$')",
-              message: "no request takes no time; give a response time above 0 such as 200ms",
+              message: "a response time must be above 0; give one such as 200ms",
             },
           ],
         },
@@ -173,7 +173,7 @@ export const capacityStatus = {
       maxItems: 4,
       "x-kubernetes-list-type": "map",
       "x-kubernetes-list-map-keys": ["name"],
-      description: "Load per pod that was seen: beyond it the model is a guess.",
+      description: "Range of the load per pod in the history; beyond it the model extrapolates.",
       items: {
         type: "object",
         required: ["name", "lowest", "highest"],
@@ -187,7 +187,7 @@ export const capacityStatus = {
     },
     extrapolated: {
       type: "boolean",
-      description: "Whether the present size rests on more load, in all or per pod, than was ever seen.",
+      description: "Whether the present size rests on more load, in total or per pod, than the history has.",
     },
     fittedAt: { type: "string", format: "date-time", description: "When it was learnt." },
     message: { type: "string", maxLength: 1024, description: "What was learnt, or why nothing was, for people." },

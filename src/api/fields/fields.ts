@@ -12,7 +12,7 @@ export const config = {
   maxProperties: 64,
   additionalProperties: { type: "string", maxLength: 4096 },
   "x-kubernetes-validations": [reservedKeys],
-  description: "Settings passed on as they are, text by key.",
+  description: "Settings that are passed on unchanged, text by key.",
 } as const satisfies Schema;
 
 /** Plug-in outside Forescale, by name. */
@@ -26,7 +26,7 @@ export const external = {
       minLength: 1,
       maxLength: 253,
       pattern: "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-      description: "Name by which the external implementation knows that it is meant.",
+      description: "Name of the external implementation.",
     },
     config,
   },

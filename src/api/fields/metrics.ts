@@ -12,7 +12,7 @@ export const quantity = {
 const target = {
   type: "object",
   required: ["type"],
-  description: "How much is right.",
+  description: "The target value.",
   properties: {
     type: {
       type: "string",

@@ -24,7 +24,8 @@ export const prediction = {
     objective: {
       type: "object",
       required: ["underProvisioned"],
-      description: "What to promise; the headroom is then chosen from how the workload has behaved.",
+      description:
+        "The share of time short of pods to stay below; the headroom follows from how the workload has behaved.",
       properties: {
         underProvisioned: {
           ...percentage,
@@ -72,7 +73,8 @@ export const prediction = {
     accuracyGate: {
       type: "object",
       default: {},
-      description: "When a forecast is not good enough to act on; the reactive value then holds, and says so.",
+      description:
+        "When a forecast is too inaccurate to act on; the reactive value is then used, and the status says so.",
       properties: {
         enabled: { type: "boolean", default: true, description: "Whether the gate may drop a forecast." },
         maxError: {

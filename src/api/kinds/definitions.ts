@@ -61,25 +61,30 @@ export const definitions: Readonly<Record<Kind, Definition>> = {
         jsonPath: ".status.forecastReplicas",
         description: "Replicas that the forecast asks for at the end of the lead.",
       },
-      { name: "Driver", type: "string", jsonPath: ".status.decision.provider", description: "Whose proposal won." },
+      {
+        name: "Driver",
+        type: "string",
+        jsonPath: ".status.decision.provider",
+        description: "Provider whose proposal was chosen.",
+      },
       {
         name: "Rung",
         type: "string",
         jsonPath: ".status.decision.rung",
-        description: "How the number came about: Fresh at best.",
+        description: "How the number was derived; Fresh is best.",
       },
       {
         name: "Decided",
         type: "date",
         jsonPath: ".status.decision.time",
-        description: "Time since the last decision: under a minute, unless no controller runs.",
+        description: "Age of the last decision; above a minute, no controller is running.",
       },
       statusOf("Ready", "Ready", "Whether the autoscaler decides and can act."),
       {
         name: "Accuracy",
         type: "integer",
         jsonPath: ".status.accuracy.percent",
-        description: "How near the forecast has been to what came, in percent.",
+        description: "Accuracy of the forecast so far, in percent.",
       },
       age,
       {
@@ -87,7 +92,7 @@ export const definitions: Readonly<Record<Kind, Definition>> = {
         type: "boolean",
         jsonPath: ".spec.paused",
         priority: 1,
-        description: "Whether the target stays as it is.",
+        description: "Whether scaling is paused: the target keeps its replicas.",
       },
       {
         ...statusOf("Fallback", "Fallback", "Whether the number comes from below a fresh forecast."),
@@ -101,7 +106,7 @@ export const definitions: Readonly<Record<Kind, Definition>> = {
         description: "How much of a change in steps has been made.",
       },
       {
-        ...statusOf("Stable", "Stable", "Whether the stability checkers let changes go on."),
+        ...statusOf("Stable", "Stable", "Whether the stability checkers allow changes to continue."),
         priority: 1,
       },
       {
@@ -139,7 +144,7 @@ export const definitions: Readonly<Record<Kind, Definition>> = {
         name: "Accuracy",
         type: "integer",
         jsonPath: ".status.accuracy.percent",
-        description: "How near the forecast has been to what came, in percent.",
+        description: "Accuracy of the forecast so far, in percent.",
       },
       {
         // kubectl prints a date column as the time since; this one lies ahead.
@@ -167,7 +172,7 @@ export const definitions: Readonly<Record<Kind, Definition>> = {
         type: "boolean",
         jsonPath: ".spec.paused",
         priority: 1,
-        description: "Whether pods stay as they are.",
+        description: "Whether changes of state are paused.",
       },
     ],
   },

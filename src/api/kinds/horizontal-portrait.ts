@@ -34,7 +34,7 @@ const algorithm = {
       minLength: 1,
       maxLength: 63,
       pattern: "^[A-Za-z][A-Za-z0-9]*$",
-      description: `One of ${algorithmTypes.map((type) => `\`${type}\``).join(", ")}; with externalGeneratorName, any name that the generator knows. ExternalJob is accepted and not carried out yet.`,
+      description: `One of ${algorithmTypes.map((type) => `\`${type}\``).join(", ")}; with externalGeneratorName, any name that the generator knows. ExternalJob is accepted but not supported yet.`,
     },
     kubeHPA: {
       type: "object",
@@ -57,7 +57,7 @@ const algorithm = {
     externalJob: {
       type: "object",
       required: ["job", "resultSource"],
-      description: "A job of the user's that makes the portrait.",
+      description: "A job of yours that makes the portrait.",
       properties: {
         job: {
           type: "object",
@@ -88,7 +88,7 @@ const algorithm = {
         resultSource: {
           type: "object",
           required: ["type"],
-          description: "Where the job leaves its result.",
+          description: "Where the job writes its result.",
           properties: {
             type: { type: "string", enum: ["ConfigMap"], description: "Kind of result." },
             configMap: {
@@ -115,13 +115,13 @@ export const portraitProperties = {
   portraitType: {
     type: "string",
     enum: ["Predictive", "Reactive", "Burst"],
-    description: "From the future's forecast, from the present's metrics, or from sudden jumps.",
+    description: "Predictive: from a forecast. Reactive: from current metrics. Burst: from sudden rises.",
   },
   externalGeneratorName: {
     type: "string",
     minLength: 1,
     maxLength: 253,
-    description: "Name of a program outside Forescale that writes this portrait's status; ours then leave it alone.",
+    description: "Name of the external program that writes this portrait's status; Forescale then does not write it.",
   },
   metrics,
   algorithm,
@@ -158,7 +158,7 @@ export const horizontalPortraitSpec = {
 /** How good the forecast has been; shared by both statuses. */
 export const accuracy = {
   type: "object",
-  description: "How good the forecast has been, so far as it could be compared with what came.",
+  description: "How accurate the forecast has been, where it could be compared with the actual load.",
   properties: {
     percent: {
       type: "integer",
@@ -177,7 +177,7 @@ export const accuracy = {
       type: "array",
       maxItems: 32,
       "x-kubernetes-list-type": "atomic",
-      description: "Share of what came at or below each quantile; honest when both are alike.",
+      description: "Share of actual values at or below each quantile; a calibrated forecast has the two equal.",
       items: {
         type: "object",
         required: ["level", "observed"],
@@ -349,6 +349,6 @@ export function algorithmFault(
   const made: readonly string[] = madeAlgorithms[spec.portraitType];
   if (spec.externalGeneratorName !== undefined || algorithm === "External" || made.includes(algorithm))
     return undefined;
-  const why = algorithm === "ExternalJob" ? "is not carried out yet" : `makes no ${spec.portraitType} portrait`;
-  return `algorithm ${algorithm} ${why}, so nothing is proposed; use ${made.join(", ")}, or External with a program of yours that writes the portrait's status`;
+  const why = algorithm === "ExternalJob" ? "is not supported yet" : `makes no ${spec.portraitType} portrait`;
+  return `algorithm ${algorithm} ${why}, so it proposes nothing; use ${made.join(", ")}, or External with a program of yours that writes the portrait's status`;
 }

@@ -12,7 +12,7 @@ import { replicaProfileBehavior } from "./replica-profile.ts";
 const provider = {
   type: "object",
   required: ["type"],
-  description: "One source of proposals.",
+  description: "One provider of proposals.",
   properties: {
     type: { type: "string", enum: ["Static", "Cron", "Dynamic"], description: "Which field holds the rest." },
     priority: {
@@ -51,12 +51,13 @@ export type PortraitProvider = FromSchema<typeof provider>;
 const grayStrategy = {
   type: "object",
   required: ["grayState", "changeIntervalSeconds", "changePercent"],
-  description: "A change in steps, watched; where absent, a change happens at once.",
+  description: "Changes in steps, with checks between them; where absent, a change happens at once.",
   properties: {
     grayState: {
       type: "string",
       enum: ["Online", "Cutoff", "Standby", "Deleted"],
-      description: "State of the pods on their way: Online upwards; Cutoff, Standby or Deleted downwards.",
+      description:
+        "State of pods during the change: Online when scaling up; Cutoff, Standby or Deleted when scaling down.",
     },
     changeIntervalSeconds: {
       type: "integer",
@@ -70,7 +71,7 @@ const grayStrategy = {
       format: "int32",
       minimum: 1,
       maximum: 100,
-      description: "Part of the whole change that one step makes.",
+      description: "Share of the whole change that is made in each step.",
     },
     observationSeconds: {
       type: "integer",
@@ -78,7 +79,7 @@ const grayStrategy = {
       minimum: 0,
       maximum: 604800,
       default: 0,
-      description: "Time for which pods stay in grayState after the last step, before they go on.",
+      description: "How long pods stay in grayState after the last step.",
     },
   },
 } as const satisfies Schema;
@@ -146,18 +147,19 @@ function regressionQuery<const D extends string>(description: D) {
 const stabilityChecker = {
   type: "object",
   required: ["type", "stabilizationAction"],
-  description: "One watch over a change.",
+  description: "One check of a change.",
   properties: {
     type: {
       type: "string",
       enum: ["Metrics", "Regression", "External"],
-      description: "Metrics: rules. Regression: worse than before the change. External: a program outside is asked.",
+      description:
+        "Metrics: rules on metrics. Regression: compares with the time before the change. External: asks an external program.",
     },
     stabilizationAction: {
       type: "string",
       enum: ["Pause", "Rollback"],
       description:
-        "What to do when the check fails. Pause: no further step, and nobody is let go. Rollback: every pod that is out of service, frozen ones too, comes back at once, and then as Pause. A check that can't be asked pauses.",
+        "What to do when the check fails. Pause: no further step, and no pod is removed. Rollback: every pod that is out of service, frozen ones too, comes back at once, and then as Pause. A check that can't be asked pauses.",
     },
     coolDownSeconds: {
       type: "integer",
@@ -165,7 +167,7 @@ const stabilityChecker = {
       minimum: 0,
       maximum: 86400,
       default: 0,
-      description: "Time after the check passes again until changes go on.",
+      description: "How long the check must pass again before changes continue.",
     },
     metrics: {
       type: "object",
@@ -180,12 +182,16 @@ const stabilityChecker = {
       properties: {
         errorRate: regressionQuery("Share of requests that fail, from 0 to 1, as one series."),
         responseTime: regressionQuery("Response time in seconds, such as a high quantile, as one series."),
-        tolerance: { ...percentage, default: "20%", description: "Rise that is no worse, as a share of what it was." },
+        tolerance: {
+          ...percentage,
+          default: "20%",
+          description: "Largest rise that still passes, as a share of the value before the change.",
+        },
       },
       "x-kubernetes-validations": [
         {
           rule: "has(self.errorRate) || has(self.responseTime)",
-          message: "a regression needs something to watch; give errorRate, responseTime or both",
+          message: "a regression check needs a metric; give errorRate, responseTime or both",
         },
       ],
     },
@@ -204,17 +210,21 @@ const knownPortraits = "['Predictive', 'Reactive', 'Burst']";
 export const intelligentHorizontalPodAutoscalerSpec = {
   type: "object",
   required: ["scaleTargetRef", "maxReplicas"],
-  description: "What to scale, within which limits, and who proposes.",
+  description: "What to scale, within which limits, and which providers propose.",
   properties: {
     scaleTargetRef,
-    paused: { type: "boolean", default: false, description: "Whether the target stays as it is." },
+    paused: {
+      type: "boolean",
+      default: false,
+      description: "Whether scaling is paused: the target keeps its replicas.",
+    },
     minReplicas: { ...replicas("Fewest replicas."), default: 1 },
     maxReplicas: { ...replicas("Most replicas; not below minReplicas."), minimum: 1 },
     scaleMode: {
       type: "string",
       enum: ["Auto", "Preview"],
       default: "Auto",
-      description: "Auto acts; Preview works everything out and shows it, and changes nothing in the workload.",
+      description: "Auto scales the workload; Preview makes and shows all decisions, and changes nothing.",
     },
     hpa: {
       type: "string",
@@ -232,7 +242,8 @@ export const intelligentHorizontalPodAutoscalerSpec = {
         { type: "Dynamic", priority: 0, dynamic: { portraitType: "Predictive" } },
         { type: "Dynamic", priority: 0, dynamic: { portraitType: "Reactive" } },
       ],
-      description: "Who proposes replicas; where absent, a predictive and a reactive provider of equal priority.",
+      description:
+        "Providers that propose replicas; where absent, a predictive and a reactive provider of equal priority.",
       items: provider,
       "x-kubernetes-validations": [
         {
@@ -251,7 +262,7 @@ export const intelligentHorizontalPodAutoscalerSpec = {
     bounds,
     standby: {
       type: "object",
-      description: "Frozen pods kept at hand, which serve again in about a second.",
+      description: "The hot pool: frozen pods that can serve again in about a second.",
       properties: {
         minReplicas: {
           ...replicas(
@@ -263,7 +274,7 @@ export const intelligentHorizontalPodAutoscalerSpec = {
           type: "string",
           enum: ["Image", "Swap"],
           default: "Image",
-          description: "Image needs no privilege and lets requests shrink; Swap moves memory to the node's swap.",
+          description: "Image needs no privilege and allows requests to shrink; Swap moves memory to the node's swap.",
         },
         schedule: standbySchedule,
       },
@@ -273,7 +284,7 @@ export const intelligentHorizontalPodAutoscalerSpec = {
       type: "array",
       maxItems: 8,
       "x-kubernetes-list-type": "atomic",
-      description: "Watches that hold or take back a change in steps.",
+      description: "Checks that pause or roll back a change in steps.",
       items: stabilityChecker,
     },
   },
@@ -314,10 +325,10 @@ const decision = {
     cutoff: replicas("Pods wanted out of rotation."),
     standby: replicas("Pods wanted frozen."),
     total: replicas("Sum of the three: the number that is served."),
-    rung: { type: "string", enum: rungs, description: "How the number came about, best first." },
-    reason: { type: "string", maxLength: 1024, description: "What bound the number, as one word for programs." },
+    rung: { type: "string", enum: rungs, description: "How the number was derived, best first." },
+    reason: { type: "string", maxLength: 1024, description: "Why this number, as one word for programs." },
     message: { type: "string", maxLength: 1024, description: "Why, for people." },
-    provider: { type: "string", maxLength: 253, description: "Whose proposal won." },
+    provider: { type: "string", maxLength: 253, description: "Provider whose proposal was chosen." },
     load: {
       type: "array",
       maxItems: 8,
@@ -367,7 +378,7 @@ export const intelligentHorizontalPodAutoscalerStatus = {
       required: ["grayPercent", "lastUpdateTime"],
       description: "A change in steps that is under way.",
       properties: {
-        direction: { type: "string", enum: ["Up", "Down"], description: "Where it leads." },
+        direction: { type: "string", enum: ["Up", "Down"], description: "Whether pods are added or removed." },
         from: replicas("Pods in service before it."),
         to: replicas("Pods in service at its end."),
         grayPercent: {
@@ -390,7 +401,7 @@ export const intelligentHorizontalPodAutoscalerStatus = {
         toleranceBand: {
           type: "string",
           maxLength: 64,
-          description: "Change that this cluster's HPA does not act on, such as `10%`; `0%` where it acts on all.",
+          description: "Largest change that this cluster's HPA ignores, such as `10%`; `0%` where it ignores none.",
         },
         metric: {
           type: "string",

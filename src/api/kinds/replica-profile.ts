@@ -27,7 +27,7 @@ export const replicaProfileBehavior = {
           enum: ["WorkloadDefault", "Cost", "External"],
           default: "WorkloadDefault",
           description:
-            "WorkloadDefault: the workload controller's own order. Cost: pods of cordoned nodes first, then such that zones stay even and nodes become empty, the most restarted and the youngest first. External: the order of a program outside.",
+            "WorkloadDefault: the workload controller's own order. Cost: pods of cordoned nodes first, then such that zones stay even and nodes become empty, the most restarted and the youngest first. External: the order that an external program gives.",
         },
         external,
       },
@@ -42,7 +42,7 @@ export const replicaProfileBehavior = {
           type: "string",
           enum: ["ReadinessGate", "External"],
           default: "ReadinessGate",
-          description: "The readiness gate `forescale.io/online`, or a program outside.",
+          description: "The readiness gate `forescale.io/online`, or an external program.",
         },
         external,
       },
@@ -51,14 +51,14 @@ export const replicaProfileBehavior = {
     podStates: {
       type: "object",
       default: { type: "Planned" },
-      description: "Who says which pods are in which state.",
+      description: "What decides which pods are in which state.",
       properties: {
         type: {
           type: "string",
           enum: ["Planned", "External"],
           default: "Planned",
           description:
-            "Planned: by the order of podSorter. External: a program outside says it of each pod, within the numbers wanted; while it does not answer no pod leaves service. Not for StatefulSets, which drop their highest ordinals.",
+            "Planned: by the order of podSorter. External: an external program chooses the state of each pod, within the desired numbers; while it does not answer, no pod leaves service. Not for StatefulSets, which drop their highest ordinals.",
         },
         external,
       },
@@ -88,7 +88,7 @@ export const replicaProfileSpec = {
       enum: ["Image", "Swap"],
       description: "How frozen pods give their memory back, tried first; where absent, the sidecar's own choice.",
     },
-    paused: { type: "boolean", default: false, description: "Whether pods stay as they are." },
+    paused: { type: "boolean", default: false, description: "Whether changes of state are paused." },
     allowedScalingDirection: {
       type: "string",
       enum: ["Both", "Neither", "Up", "Down"],

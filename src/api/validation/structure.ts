@@ -104,7 +104,7 @@ function textFault(schema: Schema, text: string): string | undefined {
   if (length > maxLength) return `has ${length} characters; give at most ${maxLength}`;
   if (length < minLength) return `${show(text)} is too short; give at least ${minLength} characters`;
   if (pattern !== undefined && !new RegExp(pattern, "u").test(text))
-    return `${show(text)} is not of the form wanted${hint(description)}`;
+    return `${show(text)} has the wrong format${hint(description)}`;
   if (format === "date-time" && !isTime(text)) return `${show(text)} is no time; give one such as 2026-01-31T09:00:00Z`;
   return undefined;
 }

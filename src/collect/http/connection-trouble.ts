@@ -1,7 +1,7 @@
 /** What is asked, as messages call it. */
 export type Noun = "metric source" | "external program";
 
-/** A MetricSource names its authority, a program outside is trusted as this process trusts. */
+/** A MetricSource names its authority, an external program is trusted as this process trusts. */
 const trust: Readonly<Record<Noun, string>> = {
   "metric source": "give that authority's certificate as the source's CA",
   "external program":
@@ -9,7 +9,7 @@ const trust: Readonly<Record<Noun, string>> = {
 };
 
 const troubles: readonly [RegExp, [what: string, remedy: string | Readonly<Record<Noun, string>>]][] = [
-  [/^ECONNREFUSED$/, ["refuses the connection", "see whether it runs and the port is right"]],
+  [/^ECONNREFUSED$/, ["refuses the connection", "check that it runs and that the port is right"]],
   [/^(ENOTFOUND|EAI_)/, ["has a host name that does not resolve", "correct the host in its URL"]],
   [/^(EHOSTUNREACH|ENETUNREACH)$/, ["cannot be reached over the network", "see routes and network policies"]],
   [
@@ -21,8 +21,8 @@ const troubles: readonly [RegExp, [what: string, remedy: string | Readonly<Recor
     /^ERR_TLS_CERT_ALTNAME_INVALID$/,
     ["shows a certificate for another host", "use a host name that the certificate has"],
   ],
-  [/^(EPROTO|ERR_SSL_)/, ["does not speak TLS as expected", "see whether its URL should begin with http: or https:"]],
-  [/^(HPE_)/, ["does not speak HTTP", "see whether its URL should begin with http: or https:"]],
+  [/^(EPROTO|ERR_SSL_)/, ["does not speak TLS as expected", "check whether its URL should begin with http: or https:"]],
+  [/^(HPE_)/, ["does not speak HTTP", "check whether its URL should begin with http: or https:"]],
   [/^(ECONNRESET|EPIPE|ERR_STREAM_PREMATURE_CLOSE)$/, ["closed the connection early", "see its log"]],
 ];
 
@@ -34,7 +34,7 @@ export function connectionTrouble(cause: unknown, noun: Noun): [what: string, re
   const code = all.map((error) => (error as NodeJS.ErrnoException)?.code ?? "").find((each) => each !== "") ?? "";
   const [what, remedy] = troubles.find(([pattern]) => pattern.test(code))?.[1] ?? [
     `did not answer${code ? ` (${code})` : ""}`,
-    "see whether it runs and the network lets us through",
+    "check that it runs and that the network allows the connection",
   ];
   return [what, typeof remedy === "string" ? remedy : remedy[noun]];
 }

@@ -220,7 +220,7 @@ export class HttpSource {
         !response.errored &&
         (code.startsWith("Z_") || code.startsWith("ERR__ERROR_") || code.startsWith("ERR_BROTLI"))
       )
-        throw this.error("BadAnswer", `sent a damaged ${encoding} body; see what stands between it and here`, {
+        throw this.error("BadAnswer", `sent a damaged ${encoding} body; check the proxies between it and Forescale`, {
           cause: error,
         });
       throw error;

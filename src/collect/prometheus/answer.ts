@@ -76,7 +76,7 @@ function read(answer: unknown, rules: AnswerRules): Answer {
       `sent a ${printable(text(resultType), 40) || "result without type"} where a ${rules.expect} was asked for; ` +
         (rules.expect === "vector"
           ? "write the query without a trailing range such as [5m]"
-          : "see what stands between"),
+          : "check the proxies between it and Forescale"),
     );
   if (!Array.isArray(result)) throw new Fault("BadAnswer", "sent a result that is no list");
   let samples = 0;

@@ -196,7 +196,7 @@ export class PrometheusClient {
         retryAfterSeconds,
       });
     if (status === 404)
-      throw this.error("NotFound", `has no such path (404); give the URL below which /api/v1/query stands`);
+      throw this.error("NotFound", `has no such path (404); give the base URL, to which /api/v1/query is appended`);
     if (
       status === 413 ||
       /would load too many samples|exceeded maximum resolution|max-samples|too many samples/i.test(said)

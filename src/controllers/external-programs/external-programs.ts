@@ -36,7 +36,7 @@ const longestMs = 3000;
 const mostBytes = 2 ** 20;
 
 /**
- * Programs outside that are asked about pods, by names that the administrator gave them: an object names a program and can neither
+ * External programs that are asked about pods, by names that the administrator gave them: an object names a program and can neither
  * give an address nor a credential. A question is JSON, and so is its answer, over HTTP or gRPC: no redirects, 3 s, 1 MiB.
  */
 export class ExternalPrograms {
@@ -95,7 +95,7 @@ function overHttp(name: string, url: string, addresses: AddressPolicy, timeoutMs
       if (status === 200) return body.toString("utf8");
       throw source.error(
         status === 404 ? "NotFound" : status >= 500 ? "ServerError" : "BadAnswer",
-        `answers ${question} with status ${status}; it is to answer 200 and JSON`,
+        `answers ${question} with status ${status}; it must answer 200 with JSON`,
       );
     },
     close: () => source.close(),

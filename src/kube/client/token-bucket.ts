@@ -13,7 +13,7 @@ export class TokenBucket {
 
   constructor(perSecond: number, burst: number, clock: Clock) {
     if (!(perSecond > 0) || !(burst >= 1))
-      throw new RangeError(`a rate of ${perSecond}/s with burst ${burst} lets nothing pass`);
+      throw new RangeError(`a rate of ${perSecond}/s with burst ${burst} allows no request`);
     this.#perSecond = perSecond;
     this.#burst = burst;
     this.#clock = clock;

@@ -58,13 +58,13 @@ export function planSidecar(
   const resources = typeof usual === "string" ? usual : withinLimits(usual, spec, limits);
   const user = isSwap ? swapUser : userOf(spec);
   const problems = [
-    ...(options ? [] : ["has no sidecar to be had: the administrator sets `forescale serve --sidecar-image`"]),
+    ...(options ? [] : ["has no sidecar: the administrator has to set `forescale serve --sidecar-image`"]),
     ...podProblems(spec),
     ...(wantsSwap && spec.hostUsers === false
       ? [`asks for swap mode in a user namespace, where it can't work; leave out hostUsers or ${standbyModeAnnotation}`]
       : []),
     ...user.problems,
-    ...probes.problems.map((each) => `has a probe that nobody could answer for it: the ${each}`),
+    ...probes.problems.map((each) => `has a probe that the sidecar can't answer for it: the ${each}`),
     ...(targets.length > longestTargets ? ["has probes of more than 32 KiB in all; shorten their headers"] : []),
     ...(typeof resources === "string" ? [resources] : []),
   ];

@@ -77,7 +77,7 @@ export function servedReplicas(inputs: ServedInputs, nowMs: number): Served {
   const ageMs = inputs.decisionAgeMs!;
   const limited = (replicas: number) => clamp(inputs, replicas, nowMs);
   if (ageMs <= freshMs) {
-    if (decision.rung === "Expired") return expired(`the controller has no number to stand by: ${decision.reason}`);
+    if (decision.rung === "Expired") return expired(`the controller has no valid number: ${decision.reason}`);
     return number(limited(decision.total), decision.rung, decision.reason, ageMs);
   }
   const asked = selectProposal(publishedProposals(inputs, nowMs), nowMs);
@@ -105,7 +105,7 @@ export function servedLoad(inputs: ServedInputs, metric: string, nowMs: number):
   if (decided === undefined || !Number.isFinite(decided) || decided < 0)
     return unavailable("NoMetrics", `the last decision says nothing of the load "${metric}"`);
   if (ageMs <= freshMs) {
-    if (decision.rung === "Expired") return expired(`the controller has no number to stand by: ${decision.reason}`);
+    if (decision.rung === "Expired") return expired(`the controller has no valid number: ${decision.reason}`);
     return number(decided, decision.rung, decision.reason, ageMs);
   }
   const forecasts = ihpa.spec.paused

@@ -19,7 +19,7 @@ export function createGatewayMetrics(registry: Registry): GatewayMetrics {
     }),
     reports: new Counter({
       name: "forescale_gateway_reports_total",
-      help: "Reports of sidecars, by the state that they told of.",
+      help: "Reports of sidecars, by the state that they reported.",
       labelNames: ["state"],
       registers,
     }),

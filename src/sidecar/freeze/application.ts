@@ -30,7 +30,7 @@ export function refuseHeld(proc: string, processes: readonly ProcessFacts[]): vo
     );
   const stopped = processes.find(({ state }) => state === "T");
   if (stopped)
-    throw new SidecarError("Stopped", `process ${stopped.pid} (${stopped.name}) was stopped by somebody else`);
+    throw new SidecarError("Stopped", `process ${stopped.pid} (${stopped.name}) was stopped by another program`);
 }
 
 /**

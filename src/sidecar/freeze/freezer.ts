@@ -385,7 +385,7 @@ export class Freezer {
       return this.#kill(processes, new SidecarError("Gone", "a process of the application ended while it was frozen"));
     if (now.some(({ facts }) => facts?.state !== "T")) {
       if (mode === "Image")
-        return this.#kill(processes, new SidecarError("Touched", "somebody continued the frozen application"));
+        return this.#kill(processes, new SidecarError("Touched", "another program continued the frozen application"));
       return this.#thaw();
     }
     // A frozen process cannot take the signal that asks it to end; awake it can.

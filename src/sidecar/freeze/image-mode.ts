@@ -97,7 +97,7 @@ export async function checkImage(
   ]);
   const moved = processes.find((process) => !stoodStill(proc, process));
   await answers;
-  if (moved) throw new SidecarError("Touched", `process ${moved.pid} did not stand still while it was frozen`);
+  if (moved) throw new SidecarError("Touched", `process ${moved.pid} ran while it was frozen`);
   if (isFirst) await helper.run("untouched");
 }
 

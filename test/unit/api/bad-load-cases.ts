@@ -44,7 +44,7 @@ export const badLoadCases: readonly BadCase[] = [
     by: "Structure",
     object: external("fast"),
     field: "spec.metrics[0].external.target.averageValue",
-    says: "is not of the form wanted",
+    says: "has the wrong format",
   },
   {
     name: "38: negative quantile",
@@ -107,7 +107,7 @@ export const badLoadCases: readonly BadCase[] = [
     by: "Structure",
     object: ihpa({ prediction: { lead: "soon" } }),
     field: "spec.prediction.lead",
-    says: "is not of the form wanted",
+    says: "has the wrong format",
   },
   {
     name: "41: an unknown zone of the prediction",
@@ -128,7 +128,7 @@ export const badLoadCases: readonly BadCase[] = [
     by: "Structure",
     object: ihpa({ prediction: { horizon: "10y" } }),
     field: "spec.prediction.horizon",
-    says: "is not of the form wanted",
+    says: "has the wrong format",
   },
   {
     name: "42: a horizon of 520 weeks",

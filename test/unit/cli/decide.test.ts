@@ -107,7 +107,7 @@ describe("a history", () => {
         "timestamp,load",
         ...[0, 60, 120, 150, 180, 240, 300].map((s) => `${new Date(s * 1000).toISOString()},1`),
       ],
-      says: "line 5 stands between steps: most rows are 60 s apart",
+      says: "line 5 does not fit the steps: most rows are 60 s apart",
     },
     { name: "nothing", lines: [""], says: 'line 1: the header begins with ""' },
   ])("with $name is refused in one sentence", ({ lines, says }) => {
@@ -269,7 +269,7 @@ spec:
     expect(totals[1]).toBeLessThanOrEqual(19);
   });
 
-  test("a provider that a program outside makes is left out, says so, and a silence goes down rung by rung", async () => {
+  test("a provider that an external program makes is left out, says so, and a silence goes down rung by rung", async () => {
     const providers = (reactive: string) =>
       `${manifest}  portraitProviders:
   - {type: Dynamic, dynamic: {portraitType: Predictive, algorithm: {type: External}}}
@@ -286,7 +286,7 @@ ${reactive}`;
     expect(rungsOf(alone.answers)).toEqual(["Held", "Expired"]);
     for (const { said } of [beside, alone])
       expect(said).toContain(
-        "portraitProviders[0] (Predictive) is made by a program outside and proposes nothing here",
+        "portraitProviders[0] (Predictive) is made by an external program and proposes nothing here",
       );
   });
 

@@ -33,7 +33,7 @@ const changes = (...input: Parameters<typeof plan>) =>
     .transitions.map(({ pod: name, to }) => `${name}>${to[0]}`)
     .toSorted();
 
-describe("a program outside says which pods are in which state", () => {
+describe("an external program says which pods are in which state", () => {
   const four = pods("web", 4);
 
   test("those that it names leave, as many as are wanted out of service", () => {

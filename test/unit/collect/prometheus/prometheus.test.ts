@@ -360,7 +360,7 @@ describe("failures that pass are tried again, others are not", () => {
     const error = await failure(clientOf(stub).instant("load"));
     expect(error).toMatchObject({
       code: "Unreachable",
-      message: expect.stringMatching(/refuses the connection; see whether/),
+      message: expect.stringMatching(/refuses the connection; check that/),
     });
     expect(error.cause).toBeInstanceOf(Error);
   });

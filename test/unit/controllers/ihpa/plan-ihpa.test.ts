@@ -533,7 +533,7 @@ describe("status", () => {
           { type: "Dynamic", dynamic: { portraitType: "Reactive", algorithm: { type: "ExternalJob" } } },
         ],
       },
-      says: "algorithm ExternalJob is not carried out yet, so nothing is proposed; use KubeHPA, or External",
+      says: "algorithm ExternalJob is not supported yet, so it proposes nothing; use KubeHPA, or External",
     },
   ])("an unsupported part of the spec is reported: $name", ({ spec, says }) => {
     const plan = planIhpa(inputOf({ ihpa: ihpaOf(spec) }));

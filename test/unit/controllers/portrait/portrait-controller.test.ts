@@ -284,7 +284,7 @@ test.each([
   {
     name: "an algorithm that is not carried out says so, with those that are",
     spec: { algorithm: { type: "ExternalJob" } },
-    says: `not carried out yet, so nothing is proposed; use ${forecastAlgorithms.join(", ")},`,
+    says: `not supported yet, so it proposes nothing; use ${forecastAlgorithms.join(", ")},`,
   },
   {
     name: "an algorithm that makes another type of portrait says so",
