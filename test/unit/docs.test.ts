@@ -86,6 +86,18 @@ describe("the docs", () => {
     },
   );
 
+  test("every npm script that a page names is there", () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const named = pages.flatMap((page) =>
+      [...readFileSync(page, "utf8").matchAll(/npm run (?:-s )?([a-z][\w:-]*)/g)].map(([, script]) => script),
+    );
+    expect([...new Set(named)].filter((script) => !(script in scripts))).toEqual([]);
+  });
+
+  test("the hosted workflow runs .ci/run", () => {
+    expect(readFileSync(join(root, ".github/workflows/ci.yml"), "utf8")).toMatch(/- run: \.ci\/run$/m);
+  });
+
   test("the glossary has each word once", () => {
     const words = [...readFileSync(join(docs, "glossary.md"), "utf8").matchAll(/^\| ([^|]+) \|/gm)]
       .flatMap(([, words]) => words.split(", "))
