@@ -3,15 +3,15 @@ import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/r
 import { robustStl } from "./robust-stl.ts";
 import { extrapolateTrend, robustTrend } from "./robust-trend.ts";
 
-/** A decomposed history, carried on. */
+/** Trend and seasonality of a history, extrapolated. */
 export interface ComponentForecast {
-  /** Trend and seasons at each lead asked for. */
+  /** Trend plus seasonality at each lead. */
   readonly center: Float64Array;
-  /** How far values strayed from the parts at that phase, at each lead; above 0. */
+  /** Spread of the remainder at the same phase, at each lead; above 0. */
   readonly spread: Float64Array;
-  /** How far the usual trend lies above the carried one, at each lead. */
+  /** Median trend minus extrapolated trend, at each lead. */
   readonly toUsual: Float64Array;
-  /** Mean remainder of the last hour: what the parts don't tell about now. */
+  /** Mean remainder of the last hour. */
   readonly recent: number;
 }
 
@@ -33,7 +33,7 @@ export function usablePeriods(periods: readonly number[], length: number): numbe
   return used;
 }
 
-/** What the parts are made from. */
+/** The history to decompose, and the leads to forecast. */
 export interface ComponentRequest {
   /** Samples up to an origin, NaN where missing, length n. */
   readonly values: Float64Array;
@@ -42,20 +42,20 @@ export interface ComponentRequest {
   /** Steps after the last sample: lead 0 is the next step. */
   readonly leads: Int32Array;
   readonly stepsPerHour: number;
-  /** No spread is taken to be smaller, above 0: a past without any movement does not tell how far a move will go. */
+  /** Least spread, above 0: a constant history does not show how far the load may move. */
   readonly leastSpread: number;
 }
 
-/** The trend is solved on bins, so many to the longest period: it is slow, and its cost grows with the period's square. */
+/** The trend is fitted to bins, so many per longest period: it changes slowly, and the cost grows with the square of the period. */
 const binsPerPeriod = 48;
 const binsWithoutPeriod = 336;
-/** Weight of a cycle against the next one. */
+/** Weight of a cycle relative to the next one. */
 const cycleMemory = 0.75;
-const cyclesLooked = 8;
+const cyclesUsed = 8;
 
 /**
- * Splits a history into trend and seasons (RobustSTL, or RobustTrend where there is no period) and carries each on: the trend
- * by a damped slope, the season by the mean of its last cycles, the recent ones first.
+ * Decomposes a history into trend and seasonality (RobustSTL, or RobustTrend without a period) and extrapolates both: the trend with a
+ * damped slope, the seasonality as the weighted mean of its last cycles.
  */
 export function forecastComponents({
   values,
@@ -88,7 +88,7 @@ export function forecastComponents({
 
   const strayed = finiteOf(season.remainder);
   const size = strayed.reduce((sum, v) => sum + Math.abs(v), 0) / Math.max(1, strayed.length);
-  // Mostly quiet series have no robust spread to speak of, but their rare bursts count here.
+  // A mostly idle series has almost no robust spread, but its rare bursts count here.
   const global = Math.max(leastSpread, robustScale(strayed, 0), size);
   const center = new Float64Array(leads.length);
   const spread = new Float64Array(leads.length);
@@ -106,7 +106,7 @@ export function forecastComponents({
   return { center, spread, toUsual, recent: recentOf(season.remainder, Math.max(1, Math.round(stepsPerHour)), global) };
 }
 
-/** Trend between the middles of bins by straight lines; the ends go on along the nearest. */
+/** The trend, linear between the middles of bins; constant beyond the first and last middle. */
 function interpolateBins(bins: Float64Array, each: number, skip: number, n: number): Float64Array {
   const trend = new Float64Array(n);
   const last = bins.length - 1;
@@ -122,18 +122,18 @@ function interpolateBins(bins: Float64Array, each: number, skip: number, n: numb
 interface CarriedSeason {
   readonly ahead: Float64Array;
   readonly spreadAhead: Float64Array;
-  /** In-sample: the series less trend and what earlier cycles say. */
+  /** In-sample: the series minus trend and seasonality. */
   readonly remainder: Float64Array;
 }
 
-/** Each season from the mean of earlier cycles, shortest last so that it refines what the longer ones leave. */
+/** Each seasonal component as the mean of earlier cycles, longest period first, so that shorter ones refine its remainder. */
 function carrySeasons(rest: Float64Array, periods: readonly number[], reach: number): CarriedSeason {
   const n = rest.length;
   const ahead = new Float64Array(reach);
   let remainder = rest;
   for (const period of periods.toSorted((a, b) => b - a)) {
-    const held = hold(remainder, period);
-    const mean = cycleMeans(held, period, reach);
+    const clipped = clipSpikes(remainder, period);
+    const mean = cycleMeans(clipped, period, reach);
     for (let j = 0; j < reach; j++) ahead[j] += mean[n + j];
     remainder = remainder.map((v, t) => v - mean[t]);
   }
@@ -147,8 +147,8 @@ function carrySeasons(rest: Float64Array, periods: readonly number[], reach: num
   return { ahead, spreadAhead, remainder };
 }
 
-/** Spikes held near what is usual in the cycle around, so that tomorrow does not repeat today's accident in full. */
-function hold(values: Float64Array, period: number): Float64Array {
+/** Clips spikes towards the median of neighbouring cycles, so that a single spike is not repeated in the next cycle. */
+function clipSpikes(values: Float64Array, period: number): Float64Array {
   const n = values.length;
   const lag = Math.round(period);
   const changes = new Float64Array(Math.max(0, n - lag));
@@ -176,7 +176,7 @@ function cycleMeans(values: Float64Array, period: number, reach: number): Float6
     let sum = 0;
     let weight = 1;
     const first = t < n ? 1 : Math.floor((t - n) / period) + 1;
-    for (let k = first; k < first + cyclesLooked; k++, weight *= cycleMemory) {
+    for (let k = first; k < first + cyclesUsed; k++, weight *= cycleMemory) {
       const at = t - Math.round(k * period);
       if (at < 0) break;
       if (at >= n || !Number.isFinite(values[at])) continue;

@@ -8,35 +8,34 @@ import { correctionShare } from "./component-correction.ts";
 import { forecastComponents, usablePeriods } from "./component-forecast.ts";
 
 /**
- * Forecast by decomposition: the season is carried forward, the trend damped, and the quantiles are those of what such
- * forecasts residual on held-back days.
+ * Forecast by decomposition: the seasonality is repeated, the trend damped, and the quantiles come from the residuals of such
+ * forecasts on held-out days.
  *
  * **Source**: Zhou et al., AHPA: adaptive horizontal pod autoscaling systems on Alibaba Cloud Container Service for Kubernetes
  * (AAAI 2023), section "Proactive prediction"; conformal quantiles after Vovk, Gammerman and Shafer (2005).
  *
  * **Differs**:
- * - the series is handled as sign(y)·√|y|, where its noise hardly depends on its level;
- * - the remainder's quantiles are conformal, by lead, instead of a quantile regression forest's: with some days of history
- *   there are too few examples to grow one, and what was residual on held-back days counts trend and season errors too;
- * - the last hour's remainder is carried into the next hours, and the trend returns to its usual level, as far as past
- *   origins justify either.
+ * - it works on sign(y)·√|y|, where the noise hardly depends on the level;
+ * - quantiles are conformal, by lead, instead of a quantile regression forest's: some days of history give too few examples for a
+ *   forest, and residuals of held-out days include the errors of trend and seasonality;
+ * - the last hour's remainder persists into the next hours, and the trend returns to its median, by the shares that fit past origins.
  *
- * **Cost**: one decomposition a held-back origin, on bins; about 50 ms for 2,016 samples.
+ * **Cost**: one decomposition per held-out origin, on bins; about 50 ms for 2,016 samples.
  */
-const heldBack = 8;
+const mostOrigins = 8;
 const leadsScored = 40;
 const fewestSamples = 24;
-/** Below so many held-back scores a bucket borrows from all leads. */
+/** A bucket with fewer scores uses those of all leads. */
 const fewestScores = 30;
 const dayMs = 86_400_000;
 
 interface Score {
   readonly origin: number;
   readonly lead: number;
-  /** Missed, in units of the spread expected there. */
+  /** Residual of the forecast, in spreads. */
   readonly residual: number;
   readonly recent: number;
-  /** The usual trend less the carried one, in the same units. */
+  /** Median trend minus extrapolated trend, in spreads. */
   readonly toUsual: number;
 }
 
@@ -108,7 +107,7 @@ interface BacktestOptions {
 }
 
 /**
- * Forecasts from held-back origins, half a day (or a period, or an eighth of the history) apart. All see a past of the same
+ * Forecasts from held-out origins, half a day (or half a period, or a twelfth of the history) apart. All use histories of the same
  * length, so that they share one factored matrix.
  */
 function backtest(rooted: Float64Array, { periods, reach, stepMs, leastSpread }: BacktestOptions): Score[] {
@@ -116,8 +115,8 @@ function backtest(rooted: Float64Array, { periods, reach, stepMs, leastSpread }:
   const stepsPerHour = 3_600_000 / stepMs;
   const longest = Math.max(0, ...periods);
   const apart = Math.max(1, Math.round(Math.min((longest || dayMs / stepMs) / 2, n / 12)));
-  // The longest period must be seen twice before the first origin.
-  const origins = Math.min(heldBack, Math.floor((n - Math.max(2 * longest, fewestSamples)) / apart));
+  // The first origin needs two of the longest period before it.
+  const origins = Math.min(mostOrigins, Math.floor((n - Math.max(2 * longest, fewestSamples)) / apart));
   if (origins < 1) return [];
   const window = n - origins * apart;
   const leads = spreadLeads(reach, leadsScored);
@@ -149,11 +148,11 @@ function backtest(rooted: Float64Array, { periods, reach, stepMs, leastSpread }:
 }
 
 interface Calibration {
-  /** Share of the way from the carried trend back to the usual one that is gone at these leads. */
+  /** Share by which the trend has returned to its median at these leads. */
   readonly returned: number;
-  /** Share of the last hour's remainder that is still there at these leads. */
+  /** Share of the last hour's remainder that persists at these leads. */
   readonly carried: number;
-  /** Offset from the center at a level, in spreads. */
+  /** Quantile of the residuals, in spreads. */
   quantile(level: number): number;
 }
 
@@ -174,7 +173,7 @@ function unexplained({ residual, recent, toUsual }: Score, returned: number, car
   return residual - returned * toUsual - carried * recent;
 }
 
-/** Each origin judged by the scores of the others, as no forecast may be measured by what it was made from. */
+/** Each origin is scored with the calibration of the others: no forecast may be scored on its own training data. */
 function coverageOf(
   scores: readonly Score[],
   buckets: readonly { readonly from: number; readonly to: number }[],

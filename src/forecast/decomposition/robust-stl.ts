@@ -3,24 +3,24 @@ import { extrapolateTrend } from "./robust-trend.ts";
 import { differenceTrend } from "./seasonal-difference-trend.ts";
 
 /**
- * Splits a series into trend, seasons and remainder.
+ * Decomposes a series into trend, seasonal components and remainder.
  *
  * **Source**: Wen, Gao, Song, Sun, Xu and Zhu, RobustSTL: a robust seasonal-trend decomposition algorithm for long time series
  * (AAAI 2019); several seasons after Wen, Zhang, Li and Sun, Fast RobustSTL (KDD 2020).
  *
  * **Differs**:
  * - the series is divided by its spread first, so that the kernels' widths mean the same at every scale;
- * - distances in time within the seasonal filter run from the anchor a whole number of cycles away, as the kernel means it,
- *   and an anchor may lie between samples' multiples (fractional periods);
- * - values count as like each other within twice the noise, measured from cycle to cycle, and a wild sample is held near what
- *   is usual at its phase, so that it finds no other wild one: on the paper's own recipe the season's squared error fell from
- *   .36 to .03, and 111 of 112 spikes stay in the remainder;
- * - later passes are real ones: the trend is taken from the series without its season, the season from the one without trend.
- *   One is the default, as on that recipe a second made the trend's squared error a quarter larger;
- * - several seasons are fitted back and forth, shortest first, each around zero, instead of a joint smoothing problem;
- * - missing samples have no weight in any step; season and trend are there for them all the same.
+ * - distances in time within the seasonal filter are measured from the anchor a whole number of cycles away, and anchors may lie at
+ *   fractional periods;
+ * - values are similar within twice the noise, measured from cycle to cycle, and an outlier is clipped towards the usual value at its
+ *   phase, so that it does not match other outliers: on the paper's synthetic data the squared error of the seasonal component fell
+ *   from .36 to .03, and 111 of 112 spikes stay in the remainder;
+ * - later passes fit the trend to the series without seasonality, and the seasonality to the series without trend. One pass is the
+ *   default, as on that data a second one made the trend's squared error a quarter larger;
+ * - several seasonal components are backfitted, shortest first, each around zero, instead of a joint smoothing problem;
+ * - missing samples have no weight in any step; seasonality and trend are defined for them all the same.
  *
- * **Cost**: O(n·T²) once for a length and period, then O(n·T) a trend pass and O(n·cycles·window) a season.
+ * **Cost**: O(n·T²) once for a length and period, then O(n·T) per trend pass and O(n·cycles·window) per seasonal component.
  */
 export interface RobustStlOptions {
   /** Periods in samples, fractions allowed, each at least 2 and at most half of the series. */
@@ -37,14 +37,14 @@ export interface RobustStlOptions {
   readonly passes?: number;
 }
 
-/** A series in its parts, which sum to it wherever it is present. */
+/** The components of a series, which sum to it wherever it is present. */
 export interface Decomposition {
   readonly trend: Float64Array;
-  /** One for each period, in the order asked; all zeros for a period that was dropped as needless. */
+  /** One for each period, in the order given; all zeros for a period that was dropped as unnecessary. */
   readonly seasons: readonly Float64Array[];
   /** NaN where the series is missing. */
   readonly remainder: Float64Array;
-  /** Trend carried on with a slope that fades by `damping` a step, plus the last cycles of each season; `horizon` values. */
+  /** The trend extrapolated with a slope that is damped by `damping` per step, plus the last cycle of each seasonal component; `horizon` values. */
   predict(horizon: number, damping?: number): Float64Array;
 }
 
@@ -92,13 +92,13 @@ function decompose(values: Float64Array, settings: Settings): Decomposition {
   let trend: Float64Array = new Float64Array(n);
   let seasons = periods.map(() => new Float64Array(n));
   for (let pass = 0; pass < settings.passes; pass++) {
-    // The first trend must not see the season, which seasonal differences cancel; later ones see the series without it.
+    // Seasonal differences keep the seasonality out of the first trend; later ones are fitted to the series without it.
     trend = differenceTrend(without(quiet, seasons), { ...settings, period: longest, passes: trendPasses });
     const level = medianOf(without(quiet, [...seasons, trend]));
     for (let t = 0; t < n; t++) trend[t] += level;
     seasons = backfit(without(quiet, [trend]), settings);
   }
-  // What a season holds of a level belongs to the trend.
+  // The mean of a seasonal component belongs to the trend.
   for (const season of seasons) {
     const mean = meanOf(season);
     for (let t = 0; t < n; t++) {
@@ -114,7 +114,7 @@ function decompose(values: Float64Array, settings: Settings): Decomposition {
   );
 }
 
-/** Bilateral smoothing: neighbours count by closeness in time and in value, so that edges stay. NaN where none is near. */
+/** Bilateral smoothing: neighbours count by closeness in time and in value, so that edges are kept. NaN stays. */
 function denoise(y: Float64Array): Float64Array {
   const n = y.length;
   const smooth = y.slice();
@@ -135,7 +135,7 @@ function denoise(y: Float64Array): Float64Array {
   return smooth;
 }
 
-/** Seasons by back-fitting, shortest first; one that divides a longer one stays only if it makes the rest smaller by 5 %. */
+/** Seasonal components by backfitting, shortest first; one whose period divides a longer one is kept only if it reduces the remainder by 5 %. */
 function backfit(y: Float64Array, settings: Settings): Float64Array<ArrayBuffer>[] {
   const n = y.length;
   const order = settings.periods.map((_, i) => i).toSorted((a, b) => settings.periods[a] - settings.periods[b]);
@@ -145,7 +145,7 @@ function backfit(y: Float64Array, settings: Settings): Float64Array<ArrayBuffer>
       for (const i of used) {
         const others = used.filter((other) => other !== i).map((other) => seasons[other]);
         const rest = without(y, others);
-        // A shorter season is what changes within its own cycle; the rest belongs to the longer ones.
+        // A shorter component has only changes within its own cycle; the rest belongs to longer ones.
         if (i !== used.at(-1)) for (const [t, mean] of movingMean(rest, settings.periods[i]).entries()) rest[t] -= mean;
         seasons[i] = nonLocalSeason(rest, settings.periods[i], settings);
       }
@@ -190,9 +190,7 @@ function spreadOfRest(y: Float64Array, seasons: readonly Float64Array[]): number
 }
 
 /**
- * The non-local seasonal filter (section 3.3): each sample becomes the mean of those near its anchors, the same phase of
- * earlier cycles, that are like it. The first cycle has none and looks ahead instead; the paper lets it look at itself, which
- * keeps its spikes.
+ * The non-local seasonal filter (section 3.3): each sample becomes the mean of the similar samples near its anchors, which are at the same phase of earlier cycles. The first cycle has none and uses later cycles; the paper uses the cycle itself, which keeps its spikes.
  */
 function nonLocalSeason(y: Float64Array, period: number, { cycles, window }: Settings): Float64Array<ArrayBuffer> {
   const n = y.length;
@@ -210,7 +208,7 @@ function nonLocalSeason(y: Float64Array, period: number, { cycles, window }: Set
       reach,
     );
     if (Number.isNaN(usual)) continue;
-    // A wild sample must not look for others as wild: it is held near what is usual at its phase.
+    // An outlier must not match other outliers: it is clipped towards the usual value at its phase.
     const own = Number.isFinite(y[t]) ? usual + clipTo(y[t] - usual, 3 * tolerance) : usual;
     let weights = 0;
     let sum = 0;
@@ -230,7 +228,7 @@ function nonLocalSeason(y: Float64Array, period: number, { cycles, window }: Set
   return fillByPhase(season, period);
 }
 
-/** Spread of what differs from one cycle to the next: the noise that values near an anchor may be off by. */
+/** Noise level: the spread of differences from one cycle to the next. */
 function changeBetweenCycles(y: Float64Array, period: number): number {
   const lag = Math.round(period);
   const changes = new Float64Array(y.length - lag);
@@ -256,7 +254,7 @@ function usualNear(y: Float64Array, anchors: readonly number[], reach: number): 
   return median(near.subarray(0, count));
 }
 
-/** Fills what no anchor reached from the nearest cycle that has that phase, or with 0 where none has. */
+/** Fills missing values from the nearest cycle with that phase, or with 0 where none has it. */
 function fillByPhase(season: Float64Array<ArrayBuffer>, period: number): Float64Array<ArrayBuffer> {
   const n = season.length;
   const filled = season.slice();

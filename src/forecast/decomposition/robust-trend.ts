@@ -16,9 +16,9 @@ import { addCurvature, addSlope, hodrickPrescott } from "../../series/transforms
  * regularization for time series trend filtering (IJCAI 2019): min Σ g_γ(y − τ) + λ₁‖D₁τ‖₁ + λ₂‖D₂τ‖₁.
  *
  * **Differs**: the series is first divided by the spread of its steps, so that the weights mean the same at every scale;
- * missing samples have no loss, and the trend bridges them.
+ * missing samples have no loss, and the trend is interpolated over them.
  *
- * **Cost**: O(n) a pass, a pentadiagonal solve; at most `passes` of them.
+ * **Cost**: O(n) per pass, a pentadiagonal solve; at most `passes` of them.
  */
 export interface RobustTrendOptions {
   /** λ₁, on changes of level. */
@@ -33,9 +33,9 @@ export interface RobustTrendOptions {
 export interface FittedTrend {
   /** n finite values. */
   readonly trend: Float64Array;
-  /** Series less trend; NaN where missing. */
+  /** Series minus trend; NaN where missing. */
   readonly remainder: Float64Array;
-  /** The trend carried on from its end, its slope fading by `damping` a step; `horizon` values. */
+  /** The trend extrapolated with a slope that is damped by `damping` per step; `horizon` values. */
   predict(horizon: number, damping?: number): Float64Array;
 }
 
@@ -95,7 +95,7 @@ function solveTrend(
   const second = new Float64Array(n);
   for (let pass = 0; pass < passes; pass++) {
     const right = new Float64Array(n);
-    main.fill(1e-9); // keeps the system definite where a long gap leaves a sample without loss
+    main.fill(1e-9); // keeps the matrix definite within long gaps, where samples have no loss
     first.fill(0);
     second.fill(0);
     for (let t = 0; t < n; t++) {
@@ -140,7 +140,7 @@ function solveTrend(
 }
 
 /**
- * Holt's damped trend, carried on: level and slope smoothed over the trend, then a slope that fades (Gardner and McKenzie 1985).
+ * Holt's damped trend: the slope smoothed over the end of the trend, then extrapolated with damping (Gardner and McKenzie 1985).
  *
  * @param trend finite values, from 1
  * @param damping φ in (0, 1): the share of the slope that is left a step later

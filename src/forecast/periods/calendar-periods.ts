@@ -1,17 +1,16 @@
 import { finiteOf, median } from "../../series/statistics/robust-statistics.ts";
 
 const dayMs = 86_400_000;
-/** Share of the error that a calendar cycle must take away, where nothing else says that it is there. */
+/** Share by which a calendar period must reduce the error. */
 const leastGain = 0.12;
 
 /**
- * The day and the week, looked at even where fewer cycles are there than a period without a name must show. Each may be
- * refused: a cycle counts if its other cycles predict a sample better than what is known without it (nothing for the day,
- * the day for the week), by an eighth of the mean error.
+ * Tests the day and the week, which need fewer cycles than other periods. A period counts if the mean of its other cycles predicts a
+ * sample better than a forecast without it (a constant for the day, the day for the week), by an eighth of the mean error.
  *
  * @param values detrended samples, NaN where missing
  * @param stepMs length of a step
- * @returns periods in samples, each with the share of the error it takes away; a day needs two and a half cycles, a week two
+ * @returns periods in samples, each with the share by which it reduces the error; a day needs two and a half cycles, a week two
  */
 export function calendarPeriods(values: Float64Array, stepMs: number): { period: number; gain: number }[] {
   const n = values.length;
@@ -24,20 +23,20 @@ export function calendarPeriods(values: Float64Array, stepMs: number): { period:
     [7 * day, 2],
   ] as const) {
     if (period < 4 || n < cycles * period - 0.5) continue;
-    const foretold = fromOtherCycles(values, period, day);
-    const gain = 1 - errorOf(values, foretold) / errorOf(values, known, foretold);
+    const predicted = fromOtherCycles(values, period, day);
+    const gain = 1 - errorOf(values, predicted) / errorOf(values, known, predicted);
     if (!(gain > leastGain)) continue;
     found.push({ period, gain });
-    known = foretold;
+    known = predicted;
   }
   return found;
 }
 
-/** Each sample as the mean, over a stretch of a 48th of a day, of the same phase in all other cycles; NaN where none is there. */
+/** Each sample predicted by the mean of the same phase, ± a 96th of a day, in all other cycles; NaN where they have none. */
 function fromOtherCycles(values: Float64Array, period: number, day: number): Float64Array<ArrayBuffer> {
   const n = values.length;
   const half = Math.max(0, Math.floor(day / 96));
-  const foretold = new Float64Array(n).fill(Number.NaN);
+  const predicted = new Float64Array(n).fill(Number.NaN);
   for (let t = 0; t < n; t++) {
     let sum = 0;
     let count = 0;
@@ -50,17 +49,17 @@ function fromOtherCycles(values: Float64Array, period: number, day: number): Flo
         count++;
       }
     }
-    if (count > 0) foretold[t] = sum / count;
+    if (count > 0) predicted[t] = sum / count;
   }
-  return foretold;
+  return predicted;
 }
 
-/** Mean absolute error over the samples that both forecasts speak of. */
-function errorOf(values: Float64Array, foretold: Float64Array, also = foretold): number {
+/** Mean absolute error over the samples that both forecasts predict. */
+function errorOf(values: Float64Array, predicted: Float64Array, also = predicted): number {
   let sum = 0;
   let count = 0;
   for (let t = 0; t < values.length; t++) {
-    const error = Math.abs(values[t] - foretold[t]);
+    const error = Math.abs(values[t] - predicted[t]);
     if (!Number.isFinite(error) || !Number.isFinite(also[t])) continue;
     sum += error;
     count++;

@@ -6,13 +6,13 @@ import { lagProducts } from "../../series/transforms/fft.ts";
 /** A peak of the autocorrelation below this is no period. */
 const weakest = 0.25;
 
-/** A rhythm of less than half a day. */
+/** A period below half a day. */
 export interface ShortPeriod {
-  /** Its length in steps and fractions of one: pulses every 65 minutes and 15 seconds come every 13.05 steps of five. */
+  /** Its length in steps, fractions included: pulses every 65 minutes and 15 seconds come every 13.05 steps of five minutes. */
   readonly steps: number;
   /**
-   * How much more the series agrees with itself after it than half a period earlier and later: what wanders slowly agrees at
-   * every short lag, and a bump on that slope is no rhythm.
+   * How much the autocorrelation exceeds that half a period earlier and later: slow changes correlate at every short lag, and a
+   * small peak on that slope is no period.
    */
   readonly contrast: number;
 }
@@ -20,11 +20,11 @@ export interface ShortPeriod {
 /**
  * The period below half a day that repeats best in the last days; after 40 cycles of 13.05 steps the fraction is two steps.
  *
- * The autocorrelation of what a moving mean leaves (clipped at its 98 % absolute quantile) gives the first peak that is
- * nearly the highest; its lag is then doubled and refined by a parabola for as long as the series still agrees with itself.
+ * The autocorrelation of the series minus a moving mean (clipped at its 98 % absolute quantile) gives the first peak that is nearly
+ * the highest; its lag is then doubled and refined by a parabola while the autocorrelation stays high.
  *
  * @param values the last days, NaN where missing
- * @returns undefined where nothing repeats well
+ * @returns undefined where there is no clear period
  */
 export function detectShortPeriod(values: Float64Array, stepsPerDay: number): ShortPeriod | undefined {
   const n = values.length;
@@ -56,7 +56,7 @@ export function detectShortPeriod(values: Float64Array, stepsPerDay: number): Sh
   return { steps: period, contrast };
 }
 
-/** What a moving mean of ± `half` steps leaves, without its rarest extremes. */
+/** The series minus a moving mean over ± `half` steps, with its extremes clipped. */
 function clipped(values: Float64Array, half: number): Float64Array {
   const mean = centeredMean(values, half);
   const rest = new Float64Array(values.length);

@@ -4,19 +4,19 @@ import { clipTo, finiteOf, median, robustScale } from "../../series/statistics/r
 import { detectShortPeriod } from "./detect-short-period.ts";
 
 const dayMs = 86_400_000;
-/** A series that agrees with itself less than this after a day or a week does not repeat by it. */
+/** Least autocorrelation at a lag of a day or a week. */
 const weakest = 0.3;
-/** Weekdays that differ agree more after a week than after three or four days, by this at least. */
+/** Least excess of the autocorrelation after a week over that after three or four days. */
 const weakestWeek = 0.2;
-/** Cycles that must be seen: two, but for a few samples that the end may lack. */
+/** Cycles that the history needs: two, but for a few missing samples at the end. */
 const fewestCycles = 1.95;
-/** Robust standard deviations beyond which a sample counts no more, of the whole and of what a moving mean leaves: a spike is no day. */
+/** Clipping limits in robust standard deviations, before and after the moving mean is subtracted: a spike is no daily period. */
 const [roughClip, clip] = [100, 4];
 
 /**
  * Periods that the experts use, in steps, strongest first: one below half a day, the day, the week. Each needs two cycles of
- * history, the day and the week a correlation of 0.3 of what a moving mean of their length leaves, the week more than other
- * whole days, the short one as much more than half a period off. A quick look, made with each forecast: `detectPeriods` is the search.
+ * history. The day and the week need an autocorrelation of 0.3 after subtraction of a moving mean, the week also more than other
+ * whole days, the short one as much more than half a period away. A fast check for each forecast; `detectPeriods` is the full search.
  *
  * @param values NaN where missing
  */
@@ -24,13 +24,13 @@ export function findPeriods(values: Float64Array, stepMs: number): number[] {
   const day = dayMs / stepMs;
   const found: { lag: number; strength: number }[] = [];
   if (day >= 2 && values.length >= fewestCycles * day) {
-    const strength = agreement(withoutSlow(values, day), [day]);
+    const strength = meanCorrelation(withoutTrend(values, day), [day]);
     if (strength >= weakest) found.push({ lag: Math.round(day), strength });
   }
   if (7 * day >= 2 && values.length >= fewestCycles * 7 * day) {
-    const rest = withoutSlow(values, 7 * day);
-    const strength = agreement(rest, [7 * day]);
-    const isWeek = day < 2 || strength - agreement(rest, [3 * day, 4 * day]) >= weakestWeek;
+    const rest = withoutTrend(values, 7 * day);
+    const strength = meanCorrelation(rest, [7 * day]);
+    const isWeek = day < 2 || strength - meanCorrelation(rest, [3 * day, 4 * day]) >= weakestWeek;
     if (strength >= weakest && isWeek) found.push({ lag: Math.round(7 * day), strength });
   }
   const stepsPerDay = Math.max(1, Math.round(day));
@@ -39,8 +39,8 @@ export function findPeriods(values: Float64Array, stepMs: number): number[] {
   return found.toSorted((a, b) => b.strength - a.strength).map(({ lag }) => lag);
 }
 
-/** What a moving mean over a cycle leaves (trends, wandering, new levels go with it), spikes held. */
-function withoutSlow(values: Float64Array, cycle: number): Float64Array {
+/** The series minus a moving mean over a cycle, which removes trends and level shifts; spikes clipped. */
+function withoutTrend(values: Float64Array, cycle: number): Float64Array {
   const present = finiteOf(values);
   const center = median(present);
   const most = roughClip * robustScale(present, center);
@@ -51,12 +51,12 @@ function withoutSlow(values: Float64Array, cycle: number): Float64Array {
   return rest.map((value) => clipTo(value, limit));
 }
 
-/** Mean correlation of the pairs that are so many steps apart. */
-function agreement(values: Float64Array, lags: readonly number[]): number {
+/** Mean autocorrelation over some lags. */
+function meanCorrelation(values: Float64Array, lags: readonly number[]): number {
   return lags.reduce((sum, lag) => sum + lagCorrelation(values, Math.round(lag)), 0) / lags.length;
 }
 
-/** Correlation of the pairs that are `lag` steps apart; 0 where nothing varies. */
+/** Autocorrelation at a lag; 0 for a constant series. */
 function lagCorrelation(values: Float64Array, lag: number): number {
   const mean = presentMean(values);
   let product = 0;

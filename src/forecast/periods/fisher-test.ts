@@ -1,9 +1,9 @@
 /**
- * Chance that the largest of `bins` independent exponential powers holds at least the share `g` of their sum, by Fisher's
+ * Probability that the largest of `bins` independent exponential powers holds at least the share `g` of their sum, by Fisher's
  * g-test (1929): Σ_k (−1)^(k−1)·C(n,k)·(1 − kg)^(n−1).
  *
- * Where the terms would cancel or overflow, the first one stands for the sum: an upper bound (Bonferroni) that is tight
- * for the small values which decide.
+ * Where the terms would cancel or overflow, the first one is used: an upper bound (Bonferroni) that is tight for the small values that
+ * matter.
  *
  * @param g share of the largest power, 0 … 1
  * @param bins how many powers there are, from 1

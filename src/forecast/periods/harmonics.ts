@@ -1,19 +1,19 @@
 import { type Line, powerOfLine } from "./robust-lines.ts";
 
-/** A rhythm with its overtones taken together. */
+/** A period with its harmonics. */
 export interface Fundamental {
   /** Cycles a sample. */
   readonly frequency: number;
-  /** Variance of the fundamental and of the overtones that belong to it. */
+  /** Variance of the fundamental and its harmonics. */
   readonly power: number;
 }
 
-/** Up to this multiple a wave's own shape may hold strong overtones; an hour within a day lies well beyond. */
+/** Up to this multiple the shape of a cycle may have strong harmonics; an hour within a day lies well beyond. */
 const shapely = 8;
 
 /**
- * A shape that recurs but has so much more power at its first overtone than at its own frequency is two waves that differ a
- * little: one rhythm, of both.
+ * A recurring shape with so much more power at its second harmonic than at its own frequency consists of two slightly different
+ * cycles: one period, of both.
  */
 const unequal = 10;
 
@@ -24,19 +24,19 @@ interface Group {
 }
 
 /**
- * Sorts lines into rhythms and their overtones.
+ * Groups spectral lines into fundamentals and their harmonics.
  *
- * - Lines within one per cent of a stronger one are the same rhythm, its phase drifting.
- * - A line at m times a lower one is its overtone, unless it stands out as a rhythm of its own: strong beside the lower
- *   line and far above the overtones next to it, which a wave's shape makes alike. The first overtone of a recurring shape
- *   that has next to nothing at its own frequency is never one.
- * - A weak line close to a multiple of a much stronger rhythm is that rhythm's change from cycle to cycle, as the week's
- *   on the day, and no rhythm.
+ * - Lines within one percent of a stronger one are the same period with a drifting phase.
+ * - A line at m times a lower one is its harmonic, unless it is a period of its own: strong compared with the lower line, and far
+ *   above the neighbouring harmonics, which the shape of a cycle makes alike. The second harmonic of a recurring shape with almost
+ *   no power at its own frequency is always a harmonic.
+ * - A weak line near a multiple of a much stronger period is a sideband: that period's change from cycle to cycle, as a week
+ *   modulates the day.
  *
  * @param lines spectral lines of one series
  * @param n length of that series, which sets how well frequencies are told apart
  * @param powerAt power of the series at any frequency, found as a line or not
- * @param recurring frequency at which the whole shape recurs, where the lines alone don't tell it
+ * @param recurring frequency at which the whole shape recurs, where the lines alone do not show it
  */
 export function fundamentals(
   lines: readonly Line[],
@@ -92,13 +92,13 @@ function belongs(
   if (multiple < 1 || apart > toleranceOf(line.frequency, multiple, n)) return false;
   if (multiple === 1) return true;
   const own = powerAt(line.frequency);
-  const overtone = (m: number) =>
+  const harmonic = (m: number) =>
     Math.max(...[-1, -0.5, 0, 0.5, 1].map((o) => powerAt(m * (group.frequency + (0.4 * o) / n))));
   // A drifting fundamental is spread over neighbouring lines, which were merged.
   const merged = group.members.find((member) => member.multiple === 1)?.power ?? 0;
-  const base = Math.max(overtone(1), merged);
+  const base = Math.max(harmonic(1), merged);
   if (isRecurring && multiple === 2 && own > unequal * base) return true;
-  const beside = [multiple - 2, multiple - 1, multiple + 1, multiple + 2].filter((m) => m > 1).map(overtone);
+  const beside = [multiple - 2, multiple - 1, multiple + 1, multiple + 2].filter((m) => m > 1).map(harmonic);
   return !(own > (multiple <= shapely ? 0.5 : 0.1) * base && own > 2.5 * Math.max(...beside));
 }
 
@@ -109,12 +109,12 @@ function isSideband(group: Group, other: Group, n: number): boolean {
   return apart < 0.2 && apart * other.frequency > toleranceOf(group.frequency, Math.round(ratio), n);
 }
 
-/** How far from a multiple a line may lie and still be that overtone. */
+/** How far from a multiple a line may lie and still be that harmonic. */
 function toleranceOf(frequency: number, multiple: number, n: number): number {
   return Math.max((0.35 * Math.sqrt(multiple)) / n, 0.01 * frequency);
 }
 
-/** An overtone's frequency is known as well as the fundamental's, so its m-th part m times better. */
+/** A harmonic's frequency is known as precisely as the fundamental's, so that its m-th part is m times more precise. */
 function jointFrequency({ members }: Group): number {
   let weight = 0;
   let sum = 0;
@@ -125,7 +125,7 @@ function jointFrequency({ members }: Group): number {
   return sum / weight;
 }
 
-/** The lines' say on a frequency, unless they have none or contradict what the shape's recurrence says. */
+/** The frequency of the lines, or that of the recurring shape where the lines have none or contradict it. */
 function nearOr(frequency: number, recurring: number): number {
   return Math.abs(frequency / recurring - 1) < 0.015 ? frequency : recurring;
 }

@@ -1,27 +1,27 @@
 import { autocorrelation } from "../../series/statistics/autocorrelation.ts";
 
-/** A lag after which the whole shape of the series comes back, whatever that shape is. */
+/** A lag after which the shape of the series repeats, whatever that shape is. */
 export interface Recurrence {
   /** Samples, refined between lags. */
   readonly period: number;
-  /** Mean autocorrelation one and three periods on: at even multiples half the true period would do as well. */
+  /** Mean autocorrelation after one and three periods: at even multiples, half the true period would correlate too. */
   readonly correlation: number;
 }
 
 const leastCorrelation = 0.28;
 const leastContrast = 0.12;
-/** A longer lag must be this many times as alike as a shorter one to be preferred. */
+/** A longer lag is preferred only with this many times the correlation of a shorter one. */
 const clearly = 1.15;
 
 /**
- * The shortest lag at which the series repeats its shape, cycle after cycle. Pulses and busy days spread their power over so
- * many overtones that no single spectral line stands out, while the autocorrelation gathers them.
+ * The shortest lag at which the series repeats its shape, cycle after cycle. Pulses spread their power over so many harmonics that no
+ * single spectral line is significant, while the autocorrelation sums them up.
  *
- * The lag must hold one, two, three and, where the series is long enough, four periods on, and stand clear of the lags half
- * way between; a wandering series loses its likeness with distance, and a lone wave of noise within two cycles.
+ * The correlation must be high after one, two, three and, where the series is long enough, four periods, and clearly lower half way
+ * between: a random walk loses it with distance, and a single wave of noise within two cycles.
  *
  * @param values clipped, detrended samples, NaN where missing
- * @param longest longest period worth a look, samples
+ * @param longest longest period to look for, samples
  * @returns undefined where there is none
  */
 export function recurrence(values: Float64Array, longest: number): Recurrence | undefined {
@@ -32,16 +32,16 @@ export function recurrence(values: Float64Array, longest: number): Recurrence | 
   let highest = 0;
   for (let k = 3; k <= longest; k++) {
     if (!(r[k] >= leastCorrelation && r[k] >= r[k - 1] && r[k] > r[k + 1])) continue;
-    const judged = judge(r, k);
-    if (!judged) continue;
-    found.push(judged);
-    highest = Math.max(highest, judged.correlation);
+    const tested = test(r, k);
+    if (!tested) continue;
+    found.push(tested);
+    highest = Math.max(highest, tested.correlation);
   }
   return found.find(({ correlation }) => correlation * clearly >= highest);
 }
 
-/** Follows a lag through its multiples, each refining it. */
-function judge(r: Float64Array, lag: number): Recurrence | undefined {
+/** Tests the multiples of a lag, each of which refines the period. */
+function test(r: Float64Array, lag: number): Recurrence | undefined {
   let period = peakNear(r, lag, 1);
   let least = r[lag];
   let sum = r[lag];

@@ -8,26 +8,26 @@ export interface Line {
   readonly sin: number;
 }
 
-/** Lines fitted together, and what they leave. */
+/** Lines fitted together, and their residual. */
 export interface LineFit {
   readonly lines: readonly Line[];
-  /** Series less the lines; NaN where the series is missing. */
+  /** Series minus the lines; NaN where a sample is missing. */
   readonly residual: Float64Array;
   /** Robust standard deviation of the residual. */
   readonly scale: number;
 }
 
-/** Half of the squared size: the line's part of the variance. */
+/** Half of the squared amplitude: the line's part of the variance. */
 export function powerOfLine(line: Line): number {
   return (line.cos * line.cos + line.sin * line.sin) / 2;
 }
 
 /**
- * Fits sizes, phases and frequencies of several lines at once under Huber's loss: Gauss–Newton steps of the frequency inside
- * reweighted least squares. Missing samples don't enter. A frequency moves at most one bin (1/n) from where it began.
+ * Fits amplitudes, phases and frequencies of several lines at once under Huber's loss: Gauss–Newton steps of the frequency inside
+ * reweighted least squares. Missing samples are ignored. A frequency moves at most one bin (1/n) from its initial value.
  *
  * @param values samples around 0, NaN where missing, length n
- * @param frequencies where to begin, distinct by at least half a bin
+ * @param frequencies initial values, at least half a bin apart
  * @param passes reweightings; the frequency moves in all but the last
  */
 export function fitLines(values: Float64Array, frequencies: readonly number[], passes = 6): LineFit {
@@ -41,7 +41,7 @@ export function fitLines(values: Float64Array, frequencies: readonly number[], p
   if (count === 0 || scale === 0) return { lines: [], residual, scale };
 
   for (let pass = 0; pass < passes; pass++) {
-    const free = pass > 0 && pass < passes - 1; // the first pass needs sizes before slopes
+    const free = pass > 0 && pass < passes - 1; // the first pass has no amplitudes to derive slopes from
     const each = free ? 3 : 2;
     const columns: Float64Array[] = [];
     for (let i = 0; i < count; i++)
@@ -72,8 +72,7 @@ export function fitLines(values: Float64Array, frequencies: readonly number[], p
 }
 
 /**
- * cos and sin columns at one frequency, and, where its sizes are given, the slope of the fit in 2πf. Time runs from the
- * middle of the series: size and frequency are then nearly independent.
+ * cos and sin columns at one frequency, and, where its amplitudes are given, the derivative of the fit by 2πf. Time runs from the middle of the series, where amplitude and frequency are nearly independent.
  */
 function columnsOf(n: number, middle: number, frequency: number, sizes?: readonly [number, number]): Float64Array[] {
   const cos = new Float64Array(n);
@@ -103,7 +102,7 @@ function weightsOf(residual: Float64Array, scale: number): Float64Array {
   return weights;
 }
 
-/** Dense normal equations by Cholesky; undefined where the columns don't tell the unknowns apart. */
+/** Dense normal equations by Cholesky; undefined where the columns are linearly dependent. */
 function weightedLeastSquares(
   columns: readonly Float64Array[],
   weights: Float64Array,
@@ -148,7 +147,7 @@ function weightedLeastSquares(
   return b;
 }
 
-/** Turns a line's phase from the middle of the series to its first sample. */
+/** Rotates a line's phase from the middle of the series to its first sample. */
 function atOrigin(frequency: number, a: number, b: number, middle: number): Line {
   const turn = 2 * Math.PI * frequency * middle;
   const c = Math.cos(turn);
@@ -173,7 +172,7 @@ export function subtract(values: Float64Array, lines: readonly Line[], residual:
   }
 }
 
-/** Around 0, which is where a residual's middle is. */
+/** Around 0, the center of a residual. */
 function spreadOf(residual: Float64Array): number {
   return robustScale(finiteOf(residual), 0);
 }

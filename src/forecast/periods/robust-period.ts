@@ -9,39 +9,39 @@ import { fitLines, type Line, type LineFit, powerAt, powerOfLine } from "./robus
 import { findPeaks, lineAutocorrelations, type Peak } from "./spectral-peaks.ts";
 
 /**
- * Periods of a series: RobustPeriod, carried on to several rhythms that overlap, and to shapes without a strong line.
+ * Period detection: RobustPeriod, extended to several overlapping periods and to shapes without a strong spectral line.
  *
  * **Source**: Wen, He, Sun, Zhang, Ke and Xu, RobustPeriod: robust time-frequency mining for multiple periodicity detection
  * (SIGMOD 2021): Hodrick–Prescott detrending, clipping, MODWT levels, Huber periodogram, Fisher's test, Huber-ACF.
  *
  * **Differs**:
- * - lasting level shifts are taken out before detrending, which would smear them over many periods;
- * - a bin of a level's periodogram is one step of the Huber fit, the transform of the clipped coefficients; the whole Huber
- *   fit is made for all found lines together, on the series itself, with their frequencies free;
- * - Fisher's test runs on the passband's bins of the unpadded transform, against the series' own smooth spectrum seen through
- *   the level: the paper's flat null gives periods to a third of random walks;
- * - found lines are taken out and the search is repeated on what they leave;
- * - the level's autocorrelation is asked at two and three periods, of the line and the residual without the other lines;
- * - overtones are gathered under their fundamental, and a shape whose autocorrelation recurs counts where lines are too weak.
+ * - level shifts are removed before detrending, which would smear them over many periods;
+ * - a bin of a level's periodogram is one step of the Huber fit, the transform of the clipped coefficients; the full Huber fit is
+ *   made for all lines together, on the series itself, with free frequencies;
+ * - Fisher's test uses the passband's bins of the unpadded transform, against the smooth spectrum of the series within the level:
+ *   the paper's flat null hypothesis finds periods in a third of random walks;
+ * - the search is repeated on the residual of the lines found so far;
+ * - the autocorrelation is tested at two and three periods, on the line and the residual without the other lines;
+ * - harmonics are grouped under their fundamental, and a shape with a recurring autocorrelation counts where lines are too weak.
  *
  * **Cost**: O(n·(levels·taps + lines²)); about 6 ms for 2,016 samples of noise, 30 ms with a dozen lines.
  */
 
-/** A rhythm found in a series. */
+/** A period found in a series. */
 export interface Period {
   /** Samples a cycle; fractions matter over many cycles. */
   readonly period: number;
-  /** Share of the detrended series' variance that the rhythm and its overtones explain, 0 … 1. */
+  /** Share of the detrended series' variance that the period and its harmonics explain, 0 … 1. */
   readonly strength: number;
-  /** Chance of so high a peak without a rhythm; 1 where only the recurring shape shows it. */
+  /** Probability of such a peak without a period; 1 where only the recurring shape shows it. */
   readonly pValue: number;
 }
 
-/** What may be known about a series beforehand, and how sure to be. */
+/** Prior knowledge of a series, and the significance level. */
 export interface PeriodOptions {
-  /** Length of a step. Where it is given, a day and a week may show fewer cycles than the five of other periods. */
+  /** Length of a step. With it, a day and a week need fewer than the five cycles of other periods. */
   readonly stepMs?: number;
-  /** Chance, for each search, to find a period where there is none. */
+  /** Probability, for each search, of a false period. */
   readonly alpha?: number;
 }
 
@@ -50,20 +50,20 @@ interface FoundLine extends Line {
 }
 
 const clip = 2.5;
-/** Before the trend is known, in robust standard deviations of the whole: so far out a sample bends even a trend held robustly. */
+/** Clipping limit before the trend is known, in robust standard deviations: a larger sample would bend even a robust trend. */
 const roughClip = 100;
 const searches = 4;
 const mostLines = 12;
 const leastSamples = 32;
 const leastCycles = 5;
-const leastRhythm = 0.1;
+const leastAutocorrelation = 0.1;
 const leastStrength = 0.02;
 
 /**
  * Finds the periods of a series.
  *
- * @param samples NaN where missing, length n; values that no load can have (`withoutOutliers`) count as missing
- * @returns strongest first; empty where there is no rhythm, where fewer than 32 samples or 30 % are present, or all are alike
+ * @param samples NaN where missing, length n; outliers (`withoutOutliers`) count as missing
+ * @returns strongest first; empty where there is no period, where fewer than 32 samples or 30 % are present, or the series is constant
  */
 export function detectPeriods(samples: Float64Array, options: PeriodOptions = {}): Period[] {
   const { values } = withoutOutliers(samples, options.stepMs ?? Number.POSITIVE_INFINITY);
@@ -93,11 +93,11 @@ export function detectPeriods(samples: Float64Array, options: PeriodOptions = {}
       pValue: lines.find((line) => isNear(line.frequency, frequency))?.pValue ?? 1,
     }))
     .filter(({ strength }) => strength > leastStrength);
-  const named = options.stepMs === undefined ? [] : calendarPeriods(withoutLine(y), options.stepMs);
+  const named = options.stepMs === undefined ? [] : calendarPeriods(withoutStraightLine(y), options.stepMs);
   return withCalendar(found, named, n).toSorted((a, b) => b.strength - a.strength);
 }
 
-/** Periods that the history can't tell from a day or a week become that exactly; those that only the calendar knew join with the error they take away. */
+/** Periods that the history cannot distinguish from a day or a week become exactly that; calendar periods that were not found are added. */
 function withCalendar(
   found: readonly Period[],
   named: readonly { period: number; gain: number }[],
@@ -113,8 +113,8 @@ function withCalendar(
   return [...snapped, ...fresh.map(({ period, gain }) => ({ period, strength: gain, pValue: 1 }))];
 }
 
-/** Less its straight line, by least squares: unlike the curved trend that lines are sought beside, it keeps a week. */
-function withoutLine(values: Float64Array): Float64Array {
+/** The series minus a straight line, by least squares: unlike the curved trend, this keeps the week. */
+function withoutStraightLine(values: Float64Array): Float64Array {
   let count = 0;
   let sumT = 0;
   let sumV = 0;
@@ -135,7 +135,7 @@ function withoutLine(values: Float64Array): Float64Array {
   return values.map((v, t) => v - sumV / count - slope * (t - sumT / count));
 }
 
-/** Trend by Hodrick–Prescott, twice: the second time from samples held near the first trend, so that spikes don't bend it. */
+/** The series minus a Hodrick–Prescott trend, fitted twice: the second time to samples clipped around the first trend, so that spikes do not bend it. */
 function detrend(values: Float64Array, longest: number): Float64Array {
   const y = withoutShifts(values, levelShifts(values, Math.round(longest)));
   const lambda = lambdaFor(longest);
@@ -148,7 +148,7 @@ function detrend(values: Float64Array, longest: number): Float64Array {
   return y.map((v, t) => v - trend[t]);
 }
 
-/** Lines that pass Fisher's test and keep their rhythm, and the variance that they are a part of. */
+/** Lines that pass Fisher's test and the autocorrelation test, and the variance that they are part of. */
 function findLines(x: Float64Array, longest: number, alpha: number): { lines: FoundLine[]; variance: number } {
   const n = x.length;
   const lambda = lambdaFor(longest);
@@ -180,13 +180,13 @@ function findLines(x: Float64Array, longest: number, alpha: number): { lines: Fo
   const kept = lineAutocorrelations(noise, fit.lines);
   const lines = fit.lines
     .map((line, i) => ({ ...line, pValue: found[i].pValue }))
-    .filter((_, i) => kept[i] > leastRhythm);
+    .filter((_, i) => kept[i] > leastAutocorrelation);
   return { lines, variance: meanSquare(noise) + lines.reduce((sum, line) => sum + powerOfLine(line), 0) };
 }
 
 /**
- * The frequency at which a recurring shape counts as a rhythm beside the lines: a line's own where one stands there, and else
- * the shape's, unless lines of other rhythms that happen to meet again explain it.
+ * The frequency of a recurring shape that counts as a period besides the lines: that of a line at the same place, else the shape's
+ * own, unless lines of other periods with a common multiple explain the shape.
  */
 function recurringFrequency(
   shape: Recurrence,

@@ -4,22 +4,22 @@ import { boundary, modwt, squaredGain } from "../../series/transforms/wavelets.t
 import { fisherPValue } from "./fisher-test.ts";
 import { type Line, subtract } from "./robust-lines.ts";
 
-/** A peak of the robust periodogram that a level's Fisher test let through. */
+/** A peak of the robust periodogram that passed its level's Fisher test. */
 export interface Peak {
   /** Cycles a sample. */
   readonly frequency: number;
-  /** Fisher's p-value within its level's passband, times the number of levels looked at. */
+  /** Fisher's p-value within its level's passband, times the number of levels. */
   readonly pValue: number;
   readonly level: number;
 }
 
-/** How peaks are looked for. */
+/** How to search for peaks. */
 export interface PeakSearch {
-  /** Lowest frequency worth a look, cycles a sample. */
+  /** Lowest frequency, cycles per sample. */
   readonly lowest: number;
   /** Significance over all levels. */
   readonly alpha: number;
-  /** Power that the detrending lets through at a frequency, 0 … 1. */
+  /** Share of the power that the detrending passes at a frequency, 0 … 1. */
   readonly passed: (frequency: number) => number;
 }
 
@@ -41,7 +41,7 @@ export function findPeaks(values: Float64Array, { lowest, alpha, passed }: PeakS
     const coefficients = details[level - 1];
     const scale = normalMad * median(coefficients.map(Math.abs));
     if (scale === 0) continue;
-    // One step of the Huber fit of every bin at once: the transform of ψ(w).
+    // One step of the Huber fit for all bins at once: the transform of ψ(w).
     const clipped = coefficients.map((w) => clipTo(w, 2 * scale));
     const power = powerOf(realSpectrum(clipped));
     const low = Math.max(2, Math.ceil(lowest * n - 1e-9), Math.floor(n / (2 ** (level + 1) * margin)));
@@ -51,12 +51,12 @@ export function findPeaks(values: Float64Array, { lowest, alpha, passed }: PeakS
     let best = low;
     const ratio = new Float64Array(high - low + 1);
     for (let k = low; k <= high; k++) {
-      // Against the series' own smooth spectrum seen through this level: without that a slope would count as a peak.
+      // Relative to the smooth spectrum of the series within this level: else its slope would count as a peak.
       ratio[k - low] = power[k] / (background[k] * passed(k / n) * squaredGain(level, k / n));
       sum += ratio[k - low];
       if (ratio[k - low] > ratio[best - low]) best = k;
     }
-    // A peak between two bins leaks into both its neighbours, which are then no noise to measure it by.
+    // A peak between two bins leaks into its neighbours, which are therefore not counted as noise.
     if (best > low) sum -= ratio[best - low - 1];
     if (best < high) sum -= ratio[best - low + 1];
     const bins = ratio.length - (best > low ? 1 : 0) - (best < high ? 1 : 0);
@@ -67,7 +67,7 @@ export function findPeaks(values: Float64Array, { lowest, alpha, passed }: PeakS
   return distinct(peaks, n);
 }
 
-/** The smooth part of a spectrum as a function of the bin: medians over a window of a constant ratio, without the filter's own slope. */
+/** The smooth part of a spectrum for each bin: medians over a window of constant ratio, without the filter's slope. */
 function backgroundOf(power: Float64Array, passed: (frequency: number) => number, n: number): Float64Array {
   const bins = power.length;
   const log = new Float64Array(bins);
@@ -101,7 +101,7 @@ function detrendedMedian(log: Float64Array, from: number, to: number, at: number
   const xLow = Math.log(Math.sqrt(from * cut));
   const xHigh = Math.log(Math.sqrt((cut + 1) * to));
   const slope = xHigh > xLow ? (high - low) / (xHigh - xLow) : 0;
-  const bound = Math.max(-4, Math.min(0.5, slope)); // load has falling spectra; a rising one is a peak's doing
+  const bound = Math.max(-4, Math.min(0.5, slope)); // a load has a falling spectrum; a rising one is caused by a peak
   const residual = new Float64Array(to - from + 1);
   for (let k = from; k <= to; k++) residual[k - from] = log[k] - bound * Math.log(k);
   return quantileOfSorted(residual.sort(), 0.5) + bound * Math.log(at) + 0.3665; // ln(1/ln 2): median to mean of an exponential
@@ -116,7 +116,7 @@ function refine(power: Float64Array, k: number): number {
   return bend >= 0 ? k : k + Math.max(-0.5, Math.min(0.5, (0.5 * (a - c)) / bend));
 }
 
-/** Neighbouring levels see the same peak: the more significant stays. */
+/** Neighbouring levels find the same peak: the more significant one is kept. */
 function distinct(peaks: Peak[], n: number): Peak[] {
   const kept: Peak[] = [];
   for (const peak of peaks.toSorted((a, b) => a.pValue - b.pValue))
@@ -125,11 +125,11 @@ function distinct(peaks: Peak[], n: number): Peak[] {
 }
 
 /**
- * Whether each line keeps its rhythm: the autocorrelation, two and three periods on, of its level of the series without the
- * other lines, from coefficients beyond the wavelet's boundary where enough of them are left.
+ * Whether each line is periodic: the autocorrelation after two and three periods of its wavelet level, without the other lines. Uses
+ * coefficients beyond the wavelet's boundary where there are enough of them.
  *
  * @param residual finite samples, the series without any of the lines
- * @returns for each line the smaller of the two autocorrelations; 1 where the series is too short to tell
+ * @returns for each line the smaller of the two autocorrelations; 1 where the series is too short
  */
 export function lineAutocorrelations(residual: Float64Array, lines: readonly Line[]): number[] {
   const n = residual.length;
@@ -140,15 +140,15 @@ export function lineAutocorrelations(residual: Float64Array, lines: readonly Lin
   return lines.map(({ frequency, cos, sin }, i) => {
     const level = levels[i];
     const skip = n - boundary(level, n) > 8 / frequency ? boundary(level, n) : 0;
-    // The level's answer to the line is the line, but for its size and for a phase that the residual knows nothing of.
+    // The level's response to the line is the line with another amplitude; its phase does not matter for the residual.
     const size = Math.sqrt(squaredGain(level, frequency));
     const detail = details[level - 1].slice(skip);
     subtract(detail, [{ frequency, cos: -size * cos, sin: -size * sin }], detail);
-    return rhythm(detail, frequency);
+    return lineAutocorrelation(detail, frequency);
   });
 }
 
-function rhythm(detail: Float64Array, frequency: number): number {
+function lineAutocorrelation(detail: Float64Array, frequency: number): number {
   const scale = normalMad * median(detail.map(Math.abs));
   if (scale === 0) return 1;
   const clipped = detail.map((w) => clipTo(w, 2 * scale));

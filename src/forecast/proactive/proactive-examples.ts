@@ -3,7 +3,7 @@ import { clipTo } from "../../series/statistics/robust-statistics.ts";
 import { type ComponentForecast, cyclesNeeded, forecastComponents } from "../decomposition/component-forecast.ts";
 import { spreadLeads } from "../quantiles/lead-buckets.ts";
 
-/** What forecasts from every origin share. */
+/** What the forecasts from all origins share. */
 export interface Frame {
   /** sign(y)·√|y|, NaN where missing; its last sample is present. */
   readonly rooted: Float64Array;
@@ -12,13 +12,13 @@ export interface Frame {
   readonly startMs: number;
   /** Steps after the last sample that are forecast. */
   readonly reach: number;
-  /** No spread is taken to be smaller. */
+  /** Least spread. */
   readonly leastSpread: number;
   /** Covers the history and `reach`. */
   readonly calendar: Calendar;
 }
 
-/** A forecast by its parts, from an origin: `leads[l]` = 0 is the step `origin`. */
+/** The forecast of the components from an origin: `leads[l]` = 0 is the step `origin`. */
 export interface Origin extends ComponentForecast {
   readonly origin: number;
   readonly leads: Int32Array;
@@ -31,7 +31,7 @@ const dayMs = 86_400_000;
 
 /**
  * Forecasts from past origins, a quarter of a day (or of a longer period, or a 24th of the history) apart, each with all the
- * history before it; the longest period must have been seen twice. Leads whose value never came are left out.
+ * history before it; which must contain the longest period twice. Leads without an actual value are omitted.
  */
 export function pastOrigins(frame: Frame): Origin[] {
   const { rooted, periods, stepMs, reach, leastSpread } = frame;
@@ -56,8 +56,8 @@ export function pastOrigins(frame: Frame): Origin[] {
 export const featureWidth = 9;
 
 /**
- * What the forest may ask about each lead of an origin: time of day as sine and cosine, day of the week, the lead, trend and
- * season together, where the trend stands and how it moves, the last hour's remainder and the spread expected.
+ * Features of each lead of an origin: time of day as sine and cosine, day of the week, the lead, trend plus seasonality, position and
+ * slope of the trend, the last hour's remainder and the spread.
  *
  * @returns `[lead · featureWidth + feature]`
  */

@@ -10,22 +10,22 @@ import { type Frame, featuresOf, featureWidth, type Origin, pastOrigins } from "
 import { type ResidualExamples, residualQuantiles } from "./residual-quantiles.ts";
 
 /**
- * AHPA's proactive forecast: the season carried forward, the trend damped, and the remainder's quantiles from a quantile
- * regression forest, shifted until what was held back is covered as the levels say.
+ * AHPA's proactive forecast: the seasonality is repeated, the trend damped, and the quantiles come from a quantile regression forest,
+ * calibrated on held-out data so that each level has its coverage.
  *
  * **Source**: Zhou et al., AHPA: adaptive horizontal pod autoscaling systems on Alibaba Cloud Container Service for Kubernetes
  * (AAAI 2023), "Proactive prediction"; Meinshausen, Quantile regression forests (2006); the shift after Romano, Patterson and
  * Candès, Conformalized quantile regression (2019).
  *
  * **Differs**:
- * - on sign(y)·√|y|, where noise of load hardly depends on its level;
- * - the forest learns what forecasts from past origins missed, not the remainder within the sample: that one knows nothing of
- *   the trend's and season's own errors;
- * - before it, the last hour's remainder is carried on and the trend returns to its usual level, as far as past origins
- *   justify: a tree needs many splits for a straight line;
- * - held back is not one stretch at the end, but for each tree the days that it was not grown from.
+ * - it works on sign(y)·√|y|, where the noise hardly depends on the level;
+ * - the forest learns the residuals of forecasts from past origins, not the in-sample remainder, which lacks the errors of trend and
+ *   seasonality;
+ * - before the forest, the last hour's remainder persists and the trend returns to its median, by the shares that fit past origins:
+ *   a tree needs many splits for a straight line;
+ * - held out is not one stretch at the end, but for each tree the days that it was not grown from.
  *
- * **Cost**: a decomposition for each of 16 origins and one forest; about 80 ms for 2,016 samples.
+ * **Cost**: one decomposition for each of 16 origins and one forest; about 80 ms for 2,016 samples.
  *
  * @param request the series is not changed; samples that are not finite count as missing
  * @returns non-negative where the history is; `TooShort` below 24 present samples
@@ -135,7 +135,7 @@ function scoredLeads({ rooted }: Frame, past: readonly Origin[], { from, to }: B
   return scored;
 }
 
-/** What past origins missed, in spreads, and what could be known of it; grouped by the day of the origin, counted back from now. */
+/** Residuals of past origins, in spreads, with their features; grouped by the day of the origin, counted back from the end. */
 function residualsOf(frame: Frame, past: readonly Origin[], correct: Correction): ResidualExamples {
   const { rooted, stepMs } = frame;
   const features: number[] = [];

@@ -7,10 +7,9 @@ import { growTree, leafOf, type Tree } from "./quantile-forest-tree.ts";
  * **Source**: Meinshausen, Quantile regression forests (JMLR 7, 2006), section 3, on the trees of Breiman, Random forests (2001).
  *
  * **Differs**: a tree is grown from a share of the groups drawn without replacement instead of a bootstrap of rows, and its
- * leaves hold just those rows. Rows of one day resemble each other, so days are the natural groups: a row is then judged
- * fairly by the trees that saw nothing of its day (`outOfBag`).
+ * leaves hold just those rows. Rows of one day are correlated, so that days are the natural groups: the trees without any row of its day give an unbiased estimate for a row (`outOfBag`).
  *
- * **Cost**: growing O(trees · n · features · depth), about 25 ms for 1,500 rows of 8 features; a question O(trees · leaf + n).
+ * **Cost**: growing O(trees · n · features · depth), about 25 ms for 1,500 rows of 8 features; a prediction O(trees · leaf + n).
  */
 export interface QuantileForestOptions {
   /** Trees, from 1. */
@@ -24,14 +23,14 @@ export interface QuantileForestOptions {
   readonly seed?: number;
 }
 
-/** What a forest learns from. */
+/** Training examples. */
 export interface Examples {
   /** Features row by row, `[row · width + feature]`; all finite. */
   readonly features: Float64Array;
   readonly width: number;
   /** One finite response for each row, at least one. */
   readonly responses: Float64Array;
-  /** Rows with the same number are drawn together; each on its own where absent. */
+  /** Rows with the same number are drawn together; each row is its own group where absent. */
   readonly groups?: Int32Array;
 }
 
@@ -45,7 +44,7 @@ export interface QuantileForest {
    * @param levels ascending, each in (0, 1]
    */
   quantiles(features: ArrayLike<number>, levels: readonly number[]): Float64Array;
-  /** The same for a row that it learned from, asking only the trees that saw nothing of its group; undefined where all did. */
+  /** The same for a training row, from the trees without any row of its group; undefined where there is none. */
   outOfBag(row: number, levels: readonly number[]): Float64Array | undefined;
 }
 
@@ -77,17 +76,17 @@ function grow(examples: Examples, options: QuantileForestOptions): QuantileFores
   const weights = new Float64Array(n); // by rank of the response, so that a running sum is the distribution
   const ask = (row: ArrayLike<number>, offset: number, levels: readonly number[], without?: number) => {
     weights.fill(0);
-    let voices = 0;
+    let asked = 0;
     for (const { tree, drawn } of grown) {
       if (without !== undefined && drawn.has(without)) continue;
-      voices++;
+      asked++;
       const leaf = leafOf(tree, row, offset);
       const from = tree.start[leaf];
       const to = tree.end[leaf];
       const weight = 1 / (to - from);
       for (let i = from; i < to; i++) weights[rank[tree.rows[i]]] += weight;
     }
-    return voices === 0 ? undefined : readOff(ascending, weights, voices, levels);
+    return asked === 0 ? undefined : readOff(ascending, weights, asked, levels);
   };
   return {
     quantiles: (row, levels) => ask(row, 0, levels)!,
@@ -102,14 +101,14 @@ function check({ features, width, responses }: Examples, ...numbers: readonly nu
     throw new RangeError(`${features.length} features are not ${width} for each of ${responses.length} examples`);
   if (!features.every(Number.isFinite) || !responses.every(Number.isFinite))
     throw new RangeError("a forest cannot learn from values that are not finite");
-  if (!(Number.isInteger(trees) && trees >= 1)) throw new RangeError(`${trees} trees are no whole number from 1`);
-  if (!(leastLeaf >= 1)) throw new RangeError(`a leaf cannot hold ${leastLeaf} rows at least`);
+  if (!(Number.isInteger(trees) && trees >= 1)) throw new RangeError(`${trees} trees: not a whole number from 1`);
+  if (!(leastLeaf >= 1)) throw new RangeError(`a least leaf size of ${leastLeaf} is below 1`);
   if (!(Number.isInteger(tried) && tried >= 1 && tried <= width))
-    throw new RangeError(`${tried} features to try are no whole number from 1 to ${width}`);
+    throw new RangeError(`${tried} features per split: not a whole number from 1 to ${width}`);
   if (!(share > 0 && share <= 1)) throw new RangeError(`a share of ${share} is not in (0, 1]`);
 }
 
-/** Rows in the order of each feature: `[feature · n + place]`. Trees keep this order while they part, so that they never sort. */
+/** Rows in the order of each feature: `[feature · n + place]`. Trees keep this order while they part, so that they need not sort again. */
 function sortByFeature(features: Float64Array, width: number, n: number): Int32Array {
   const sorted = new Int32Array(width * n);
   for (let f = 0; f < width; f++) {
@@ -138,8 +137,8 @@ function drawGroups(names: Int32Array, share: number, random: Random): Set<numbe
   return new Set(shuffle(names.slice(), random).subarray(0, many));
 }
 
-/** Rounding may leave the sum of the weights this much below a level that it meets. */
-const crumb = 1e-9;
+/** Rounding error that the sum of the weights may have. */
+const rounding = 1e-9;
 
 function readOff(
   ascending: Float64Array,
@@ -153,7 +152,7 @@ function readOff(
   let at = 0;
   let heaviest = weights[0] > 0 ? 0 : -1; // the last place so far that has weight
   for (let q = 0; q < levels.length; q++) {
-    while (sum < (levels[q] - crumb) * total && at < last) {
+    while (sum < (levels[q] - rounding) * total && at < last) {
       sum += weights[++at];
       if (weights[at] > 0) heaviest = at;
     }

@@ -1,16 +1,17 @@
 import { coverageFrom } from "../coverage.ts";
 import type { Forecast } from "../forecast.ts";
+import { wideNormalQuantile } from "../quantiles/conformal-quantile.ts";
 import { type Bucket, interpolateRows, logCenters } from "../quantiles/lead-buckets.ts";
 import { type Examples, type QuantileForest, quantileForest } from "./quantile-forest.ts";
 
-/** Examples of what was missed at past leads, in spreads. */
+/** Residuals of past forecasts, in spreads, with their features. */
 export interface ResidualExamples extends Examples {
   readonly groups: Int32Array;
   /** Lead of each example, in steps. */
   readonly leads: Int32Array;
 }
 
-/** What is asked: features of each lead ahead. */
+/** The features of each lead to forecast. */
 export interface LeadFeatures {
   /** `[lead · width + feature]` */
   readonly features: Float64Array;
@@ -21,10 +22,10 @@ const fewestExamples = 60;
 const fewestInBucket = 30;
 
 /**
- * Quantiles of what will be missed: the forest's, shifted bucket by bucket so that held-back examples come at or below each
- * level as often as it says.
+ * Quantiles of future residuals: the forest's, shifted in each bucket of leads so that each level has its coverage on out-of-bag
+ * examples (conformalized quantile regression).
  *
- * @returns `quantiles[level][lead]` in spreads, ascending over the levels; two normal deviations' worth below 60 examples
+ * @returns `quantiles[level][lead]` in spreads, ascending over the levels; twice a normal's below 60 examples
  */
 export function residualQuantiles(
   examples: ResidualExamples,
@@ -34,7 +35,10 @@ export function residualQuantiles(
 ): { quantiles: Float64Array[]; coverage: Forecast["coverage"] } {
   const many = examples.responses.length;
   if (many < fewestExamples || new Set(examples.groups).size < 2)
-    return { quantiles: levels.map((level) => new Float64Array(leads.length).fill(wide(level))), coverage: [] };
+    return {
+      quantiles: levels.map((level) => new Float64Array(leads.length).fill(wideNormalQuantile(level))),
+      coverage: [],
+    };
   const forest = quantileForest().fit(examples);
   const errors = errorsOutOfBag(examples, forest, levels);
   const shifts = buckets.map((bucket) => shiftsOf(within(examples, errors, bucket), levels));
@@ -49,11 +53,6 @@ export function residualQuantiles(
     });
   }
   return { quantiles, coverage: coverageOf(examples, errors, buckets, levels) };
-}
-
-/** Twice a normal's quantile, by the logistic approximation: a few examples do not tell how far values stray. */
-function wide(level: number): number {
-  return (2 / 1.702) * Math.log(level / (1 - level));
 }
 
 interface OutOfBag {
@@ -71,7 +70,7 @@ function errorsOutOfBag(examples: ResidualExamples, forest: QuantileForest, leve
   return all;
 }
 
-/** Those of the bucket's leads; all, where they are too few to tell. */
+/** Those of the bucket's leads; all where these are too few. */
 function within({ leads }: ResidualExamples, errors: readonly OutOfBag[], { from, to }: Bucket): readonly OutOfBag[] {
   const near = errors.filter(({ row }) => leads[row] >= from && leads[row] < to);
   return near.length >= fewestInBucket ? near : errors;
@@ -86,7 +85,7 @@ function shiftsOf(errors: readonly OutOfBag[], levels: readonly number[]): Float
   });
 }
 
-/** Each group by the shifts of the others: no forecast may be measured by what it was made from. */
+/** Each group is scored with the shifts of the others: no forecast may be scored on its own training data. */
 function coverageOf(
   examples: ResidualExamples,
   errors: readonly OutOfBag[],
