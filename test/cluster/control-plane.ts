@@ -33,7 +33,7 @@ export interface ControlPlane extends Cluster {
   kubeconfigFor(user: ClientCertificateOptions): Promise<string>;
   /** Addresses of an interface of this control plane's own, which may stand in an EndpointSlice as loopback may not. */
   hostAddresses(count: number): Promise<string[]>;
-  /** Sends a component a signal, SIGKILL unless given, and waits for its end (SIGSTOP and SIGCONT: does not wait). */
+  /** Sends a component a signal, SIGKILL unless given, and waits for its end (with SIGSTOP until it is stopped, with SIGCONT until it runs). */
   kill(component: Component, signal?: NodeJS.Signals): Promise<void>;
   /** Starts a component again that was killed, on its old port with its old data, and waits until it answers. */
   start(component: Component): Promise<void>;

@@ -31,7 +31,7 @@ export interface RealNode extends NodeContainers {
   addImage(make: (dir: string) => LocalImage): Promise<void>;
   /** Runs `ctr` for the containers that the kubelet made. */
   ctr(...args: readonly string[]): Promise<string>;
-  /** Sends a program a signal, SIGKILL unless given, and waits for its end (SIGSTOP and SIGCONT: does not wait). */
+  /** Sends a program a signal, SIGKILL unless given, and waits for its end (with SIGSTOP until it is stopped, with SIGCONT until it runs). */
   kill(program: NodeProgram, signal?: NodeJS.Signals): Promise<void>;
   /** Starts a program again that was killed. Containers outlive both. */
   start(program: NodeProgram): Promise<void>;

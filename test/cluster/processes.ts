@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -8,7 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface Running {
   readonly pid: number;
   readonly isAlive: () => boolean;
-  /** Sends the signal; with SIGKILL and SIGTERM it also waits for the end. Nothing happens to a dead one. */
+  /**
+   * Sends the signal and waits until it has taken effect: the end with SIGKILL and SIGTERM, every thread stopped with SIGSTOP, none
+   * with SIGCONT. Nothing happens to a dead one.
+   */
   signal(signal: NodeJS.Signals): Promise<void>;
 }
 
@@ -35,6 +38,15 @@ export async function run(command: string, args: readonly string[], logFile: str
       if (!hasNotEnded(child)) return;
       child.kill(signal);
       if (signal === "SIGKILL" || signal === "SIGTERM") await ended;
+      if (signal === "SIGSTOP" || signal === "SIGCONT")
+        await waitFor(
+          `process ${child.pid} to take ${signal}`,
+          async () => isStopped(child.pid!) === (signal === "SIGSTOP"),
+          {
+            everyMs: 5,
+            alive: () => hasNotEnded(child),
+          },
+        );
     },
   };
 }
@@ -86,6 +98,14 @@ function listenOn(port: number): Promise<Server | undefined> {
   return new Promise((resolve) => {
     server.once("error", () => resolve(undefined)).listen(port, "127.0.0.1", () => resolve(server));
   });
+}
+
+/** Whether every thread of a process is stopped, by the states in /proc. */
+function isStopped(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  // The name before the state may hold blanks and brackets: the state follows the last bracket.
+  const states = threads.map((tid) => readFileSync(`/proc/${pid}/task/${tid}/stat`, "utf8").split(") ").at(-1)?.[0]);
+  return states.every((state) => state === "T");
 }
 
 function hasNotEnded(child: ChildProcess): boolean {
