@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readManifest } from "../../src/api/validation/read-manifest.ts";
+import { type DataQuality, describeQuality } from "../../src/forecast/data/data-quality.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const docs = join(root, "docs");
@@ -85,6 +86,45 @@ describe("the docs", () => {
       expect(first).toMatch(/^For /);
     },
   );
+
+  test("the forecasting page quotes what a forecast says of a history", () => {
+    const minute = 60_000;
+    const sound: DataQuality = {
+      steps: 10_000,
+      stepMs: minute,
+      samples: 10_000,
+      missingShare: 0,
+      longestGap: 0,
+      sinceGap: 0,
+      missingAtEnd: 0,
+      negatives: 0,
+      outliers: 0,
+      isConstant: false,
+    };
+    const hours = (count: number) => 60 * count * minute;
+    const said = [
+      describeQuality({ ...sound, steps: 36 * 60 }),
+      describeQuality({ ...sound, samples: 3 }),
+      describeQuality(sound, { agoMs: hours(24), factor: 2, offset: 0 }),
+      describeQuality(sound, { agoMs: hours(12), factor: 1, offset: 150 }),
+      describeQuality(sound, undefined, Math.log(1.06)),
+      describeQuality(sound, undefined, Math.log(0.98)),
+      describeQuality({ ...sound, missingShare: 0.2 }),
+      describeQuality({ ...sound, longestGap: 6 * 60, sinceGap: 48 * 60 }),
+      describeQuality({ ...sound, missingAtEnd: 20 }),
+      describeQuality({ ...sound, negatives: 3 }),
+      describeQuality({ ...sound, negatives: 168 }),
+      describeQuality({ ...sound, outliers: 1 }),
+      describeQuality({ ...sound, isConstant: true }),
+      describeQuality({ ...sound, resets: 2 }),
+    ];
+    const table = /begins with `history:`[\s\S]*?\n\n/.exec(readFileSync(join(docs, "forecasting.md"), "utf8"))![0];
+    const quoted = table
+      .split("\n")
+      .slice(2)
+      .flatMap((line) => [...line.split(" | ")[0].matchAll(/`([^`]+)`/g)].map(([, words]) => words));
+    expect(said).toEqual(quoted);
+  });
 
   test("every npm script that a page names is there", () => {
     const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
