@@ -8,7 +8,7 @@ import { detectPeriods } from "./periods/robust-period.ts";
 import { proactiveForecast } from "./proactive/proactive-forecast.ts";
 import { sntsfForecast } from "./sntsf/sntsf-forecast.ts";
 
-/** Every forecaster that a portrait can name. `Forecast` weighs experts by their own past; the others are published algorithms. */
+/** Every algorithm that a portrait can name. `Forecast` is the ensemble of experts; the others are published algorithms. */
 const forecasters: Readonly<Record<string, (request: ForecastRequest) => ForecastOutcome>> = {
   Forecast: forecast,
   RobustSTL: (request) =>
@@ -26,16 +26,16 @@ const forecasters: Readonly<Record<string, (request: ForecastRequest) => Forecas
 export const forecasterNames: readonly string[] = Object.keys(forecasters);
 
 /**
- * Forecasts by the algorithm that the request names; its `method` begins with what is odd about the history.
+ * Forecasts by the algorithm that the request names; `method` begins with the defects of the history.
  *
- * @throws RangeError for a name that none has, and as the algorithm does
+ * @throws RangeError for an unknown name, and as the algorithm does
  */
 export function forecastByName(request: ForecastRequest): ForecastOutcome {
   const name = request.algorithm ?? "Forecast";
   const forecaster = Object.hasOwn(forecasters, name) ? forecasters[name] : undefined;
   if (!forecaster)
-    throw new RangeError(`there is no forecast algorithm ${name}; there are ${forecasterNames.join(", ")}`);
-  if (name === "Forecast" || name === "NHPP") return forecaster(request); // both know a bad history, and say it themselves
+    throw new RangeError(`there is no forecast algorithm ${name}; use one of ${forecasterNames.join(", ")}`);
+  if (name === "Forecast" || name === "NHPP") return forecaster(request); // both check the history themselves
   const { series } = request;
   const outcome = forecaster({
     ...request,

@@ -1,16 +1,16 @@
 import { arrivalHeadroom } from "../capacity/arrival-headroom.ts";
 import type { Forecast } from "../forecast/forecast.ts";
 
-/** Until a decision has measured a lead. */
+/** Used until a lead was measured. */
 const defaultLeadSeconds = 120;
 
 /**
- * A forecast of arrivals, sized for what comes while a pod starts. Its quantiles are those of counts over a step, minutes long, and
- * arrivals over a shorter stretch scatter more around the same rate: quantiles from the median up become those of the arrivals
- * over the lead, Poisson or negative binomial, as rates in the load's own unit. They only rise.
+ * Converts a forecast of arrivals to quantiles over the lead. Its quantiles are those of counts over a step of minutes, and arrivals
+ * over a shorter time scatter more around the same rate: quantiles from the median up become those of the arrivals during the lead,
+ * Poisson or negative binomial, as rates in the load's own unit. They never fall.
  *
  * @param leadSeconds from a pod's request until it serves, above 0
- * @returns the forecast itself where it is none of arrivals, or the lead is no shorter than a step
+ * @returns the forecast itself where it is not one of arrivals, or the lead is not shorter than a step
  */
 export function overLead(forecast: Forecast, leadSeconds: number = defaultLeadSeconds): Forecast {
   const { arrivals, levels, quantiles, method } = forecast;
@@ -29,6 +29,6 @@ export function overLead(forecast: Forecast, leadSeconds: number = defaultLeadSe
   return {
     ...forecast,
     quantiles: sized,
-    method: `${method}; sized for what arrives over ${Math.round(leadSeconds)} s of lead`,
+    method: `${method}; quantiles of the arrivals during a lead of ${Math.round(leadSeconds)} s`,
   };
 }

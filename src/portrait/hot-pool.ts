@@ -2,8 +2,8 @@ import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intell
 import { readWindow } from "./window.ts";
 
 /**
- * The frozen pods to be kept at hand at a moment: the largest `minReplicas` of the open windows, or that of the pool itself where
- * none is open.
+ * The number of Standby pods to keep at a time: the largest `minReplicas` of the open windows, or that of the pool itself where no
+ * window is open.
  *
  * @throws RangeError naming the window where one cannot be read
  */

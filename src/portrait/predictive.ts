@@ -2,7 +2,7 @@ import type { PortraitData } from "../api/kinds/horizontal-portrait.ts";
 import type { CapacityModel } from "../capacity/linear.ts";
 import type { Forecast } from "../forecast/forecast.ts";
 
-/** One metric's forecast and what a pod does for it. */
+/** One metric's forecast and the capacity of a pod for it. */
 export interface MetricForecast {
   readonly name: string;
   readonly forecast: Forecast;
@@ -12,23 +12,23 @@ export interface MetricForecast {
 export interface PredictiveOptions {
   readonly nowMs: number;
   readonly horizonMs: number;
-  /** How long pods asked for take to serve: each moment is sized for the largest load until they do. */
+  /** Lead: from a pod's request until it serves. Each time is sized for the largest load within the lead. */
   readonly leadMs: number;
-  /** Quantile of the load to be ready for, in (0, 1). */
+  /** Quantile of the load to size for, in (0, 1). */
   readonly quantile: number;
   readonly minReplicas: number;
   readonly maxReplicas: number;
 }
 
-/** A status stays under 8 KiB: a change point takes some 40 bytes of JSON, and the forecast beside it needs its half. */
+/** A status stays under 8 KiB: a change point takes about 40 bytes of JSON, and the forecast needs half of the space. */
 const mostPoints = 96;
 
 /**
- * The portrait of a forecast: replicas from now on, at their change points. Each moment gets the most that any metric's quantile
- * needs over the lead that follows it, which never delays a scale-up nor advances a scale-down. Where there are too many
- * changes, neighbouring stretches are joined at the larger number.
+ * The portrait of a forecast: replicas from now on, at their change points. Each time gets the replicas that the largest quantile of
+ * any metric needs within the following lead, which never delays a scale-up and never advances a scale-down. Where there are too
+ * many changes, neighbouring intervals are merged at the larger number.
  *
- * @returns undefined where no forecast reaches beyond now
+ * @returns undefined where no forecast covers a time after now
  */
 export function predictivePortrait(
   metrics: readonly MetricForecast[],
@@ -61,7 +61,7 @@ export function predictivePortrait(
 }
 
 /**
- * Replicas of a Static or TimeSeries portrait at a moment; undefined before its first point and once it has expired. Cron portraits
+ * Replicas of a Static or TimeSeries portrait at a time; undefined before its first point and once it has expired. Cron portraits
  * are read by `createSchedule`.
  */
 export function replicasAt(portrait: PortraitData, timeMs: number): number | undefined {
@@ -70,7 +70,7 @@ export function replicasAt(portrait: PortraitData, timeMs: number): number | und
   return portrait.timeSeries?.timeSeries.findLast(({ timestamp }) => timestamp * 1000 <= timeMs)?.replicas;
 }
 
-/** The largest value of a forecast's quantile over the steps that `[fromMs, toMs)` touches; between two levels on the line between them. */
+/** The largest value of a forecast's quantile over the steps that overlap `[fromMs, toMs)`; linear between two levels. */
 function largestBetween({ startMs, stepMs, levels, quantiles }: Forecast, level: number, fromMs: number, toMs: number) {
   const first = Math.max(0, Math.floor((fromMs - startMs) / stepMs));
   const last = Math.min(quantiles[0].length - 1, Math.ceil((toMs - startMs) / stepMs) - 1);
@@ -84,7 +84,7 @@ function largestBetween({ startMs, stepMs, levels, quantiles }: Forecast, level:
   return largest;
 }
 
-/** Joins stretches at the larger number until at most `most` are left, those first whose joining wastes least. */
+/** Merges neighbouring intervals at the larger number until at most `most` are left, those with the least waste first. */
 function joinSmallest(points: readonly { timestamp: number; replicas: number }[], most: number) {
   const kept = points.map((point) => ({ ...point }));
   while (kept.length > most) {
@@ -98,7 +98,7 @@ function joinSmallest(points: readonly { timestamp: number; replicas: number }[]
     }
     kept[best - 1].replicas = Math.max(kept[best - 1].replicas, kept[best].replicas);
     kept.splice(best, 1);
-    // A join may have made a neighbour alike.
+    // A merge may have made neighbours equal.
     if (best > 1 && kept[best - 2].replicas === kept[best - 1].replicas) kept.splice(best - 1, 1);
     else if (kept[best]?.replicas === kept[best - 1].replicas) kept.splice(best, 1);
   }

@@ -3,14 +3,14 @@ import type { Forecast } from "../forecast/forecast.ts";
 
 type Published = NonNullable<NonNullable<HorizontalPortraitStatus["forecast"]>["metrics"]>[number];
 
-/** A point with three levels takes some 55 bytes of JSON. */
+/** A point with three levels takes about 55 bytes of JSON. */
 const mostPoints = 48;
 
 /**
- * The forecast beside a portrait, small enough for its status: a few levels, at change points, three digits. Stretches of equal
- * length are read at their highest value, so that a published band never lies below the forecast's.
+ * The forecast in a portrait's status, kept small: a few levels, at change points, three digits. Each interval has its highest value,
+ * so that a published quantile never lies below the forecast's.
  *
- * @param levels those wanted, as fractions, each one of the forecast's own
+ * @param levels as fractions, each one of the forecast's own
  * @throws RangeError for a level that the forecast does not have
  */
 export function publishedForecast(name: string, forecast: Forecast, levels: readonly number[]): Published {

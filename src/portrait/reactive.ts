@@ -10,9 +10,9 @@ export interface LiveLoad {
 
 export interface ReactiveOptions {
   readonly nowMs: number;
-  /** The target's spec.replicas: what is kept inside the tolerance. */
+  /** The target's spec.replicas, which are kept within the tolerance. */
   readonly replicas: number;
-  /** Fall of the ratio, as a fraction, that is too small to act on. */
+  /** A smaller fall of the ratio, as a fraction, changes nothing. */
   readonly tolerance: number;
   /** How long the portrait is valid: a few of its sync periods. */
   readonly validMs: number;
@@ -21,9 +21,9 @@ export interface ReactiveOptions {
 }
 
 /**
- * The portrait of the present by the HPA's own rule: load ÷ target, rounded up, the largest over the metrics; a fall inside the
- * tolerance changes nothing. A rise inside it does, unlike with the HPA: nothing is below what is observed. A missing metric
- * blocks a fall; with all of them missing there is no portrait.
+ * The portrait of the live values, by the HPA's rule: load ÷ target, rounded up, the largest over the metrics. A fall within the
+ * tolerance changes nothing; a rise within it does, unlike with the HPA, so that the portrait is never below the observed load. A
+ * missing metric blocks scale-down; without any metric there is no portrait.
  */
 export function reactivePortrait(loads: readonly LiveLoad[], options: ReactiveOptions): PortraitData | undefined {
   const { nowMs, replicas: present, tolerance, validMs, minReplicas, maxReplicas } = options;

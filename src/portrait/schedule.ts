@@ -1,7 +1,7 @@
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { type OpenTimes, readWindow } from "./window.ts";
 
-/** What a provider proposes at a moment. */
+/** The proposal of a provider at a time. */
 export interface ProposedReplicas {
   readonly provider: "Static" | "Cron";
   /** The valid proposal of the highest priority wins; among equals, the largest. */
@@ -11,7 +11,7 @@ export interface ProposedReplicas {
   readonly window?: string;
 }
 
-/** What the spec alone says of a moment: proposals of Static and Cron providers, and the limits then. */
+/** What the spec alone defines at a time: proposals of Static and Cron providers, and the limits. */
 export interface Schedule {
   readonly proposals: readonly ProposedReplicas[];
   readonly minReplicas: number;
@@ -36,8 +36,7 @@ export type ScheduleSpec = Pick<
 
 /**
  * Reads the providers and bounds of a spec that need no metrics. Of several open windows of a Cron provider the largest
- * `replicas` is proposed. Floors and caps of open windows narrow spec.minReplicas and spec.maxReplicas: the highest floor and the
- * lowest cap hold, a cap before a floor.
+ * `replicas` is proposed. Floors and caps of open windows narrow spec.minReplicas and spec.maxReplicas: the highest floor and the lowest cap apply, and a cap wins over a floor.
  *
  * @throws RangeError naming the window where one cannot be read
  */

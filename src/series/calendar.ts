@@ -1,7 +1,7 @@
 /**
- * Days and clock time of a regular grid of steps as people in a time zone live them.
+ * Local days and times of a regular grid of steps in a time zone.
  *
- * **Cost**: one call of Intl for each day of the grid, and some 25 more for a day on which the offset changes.
+ * **Cost**: one call of Intl per day of the grid, and about 25 more for a day on which the offset changes.
  */
 export interface Calendar {
   /** Day of the week of each step's start, local: 0 Monday … 6 Sunday. */
@@ -59,7 +59,7 @@ export function utcOffsetMs(timeMs: number, timeZone: string): number {
   return asUtc - wholeSeconds;
 }
 
-/** The offset at a time and how long it surely lasts: to the next change, or a day on. */
+/** The offset at a time, and until when it is valid: to the next change, or for a day. */
 function offsetFrom(timeMs: number, timeZone: string): { offset: number; validUntilMs: number } {
   if (timeZone === "UTC") return { offset: 0, validUntilMs: Number.POSITIVE_INFINITY };
   const offset = utcOffsetMs(timeMs, timeZone);
@@ -74,7 +74,7 @@ function offsetFrom(timeMs: number, timeZone: string): { offset: number; validUn
   return { offset, validUntilMs: Math.floor(later / 1000) * 1000 };
 }
 
-/** Making a formatter takes longer than a hundred uses of it. */
+/** Creating a formatter takes longer than a hundred uses of it. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 function formatOf(timeZone: string): Intl.DateTimeFormat {

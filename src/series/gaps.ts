@@ -1,4 +1,4 @@
-/** Share of samples present, 0 … 1; 0 for an empty series. */
+/** Share of samples that are present, 0 … 1; 0 for an empty series. */
 export function presentShare(values: Float64Array): number {
   let present = 0;
   for (let t = 0; t < values.length; t++) if (Number.isFinite(values[t])) present++;
@@ -18,7 +18,7 @@ export function presentMean(values: Float64Array): number {
 }
 
 /**
- * Fills gaps by a straight line between their neighbours, and the ends by the nearest sample.
+ * Fills gaps by linear interpolation, and the ends with the nearest sample.
  *
  * @param values samples, NaN where missing
  * @returns a new array of the same length; unchanged (all NaN) where nothing is present

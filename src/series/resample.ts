@@ -1,19 +1,18 @@
 import type { Series } from "./series.ts";
 
 /**
- * Averages a series to a coarser step, on the grid of whole steps since the epoch. Samples before the first whole step and
- * after the last one are left out.
+ * Averages a series to a coarser step, on the grid of whole steps since the epoch. Samples before the first whole step and after the last one are dropped.
  *
- * @param series the fine series; missing samples are counted out of their bin
+ * @param series the fine series; a bin is the mean of its present samples
  * @param stepMs the coarser step, a whole multiple of the series' own
  * @param minShare a bin with a smaller share of its samples present is missing
  * @returns a new series, or the same one where the steps are equal
- * @throws RangeError when `stepMs` is no whole multiple of the series' step
+ * @throws RangeError when `stepMs` is not a whole multiple of the series' step
  */
 export function resample(series: Series, stepMs: number, minShare = 0.5): Series {
   const each = stepMs / series.stepMs;
   if (!(Number.isInteger(each) && each >= 1))
-    throw new RangeError(`a step of ${stepMs} ms is no whole multiple of ${series.stepMs} ms`);
+    throw new RangeError(`a step of ${stepMs} ms is not a whole multiple of ${series.stepMs} ms`);
   if (each === 1) return series;
   const startMs = Math.ceil(series.startMs / stepMs) * stepMs;
   const skip = Math.min(series.values.length, Math.round((startMs - series.startMs) / series.stepMs));
@@ -21,7 +20,7 @@ export function resample(series: Series, stepMs: number, minShare = 0.5): Series
 }
 
 /**
- * Means of consecutive bins of `each` samples; an incomplete last bin is left out.
+ * Means of consecutive bins of `each` samples; an incomplete last bin is dropped.
  *
  * @param values samples, NaN where missing
  * @param minShare a bin with a smaller share of its samples present is NaN

@@ -42,7 +42,7 @@ interface Score {
 /**
  * @param request the series is not changed; gaps stay gaps
  * @param periods in samples, strongest first, fractions allowed (`detectPeriods`); those over half of the history are left out,
- *   and without any the forecast is that of the trend alone (RobustTrend)
+ *   without any, the forecast is the trend alone (RobustTrend)
  * @returns non-negative where the history is; `TooShort` below 24 present samples
  */
 export function decompositionForecast(request: ForecastRequest, periods: readonly number[]): ForecastOutcome {

@@ -2,16 +2,16 @@ import { Worker } from "node:worker_threads";
 import type { ForecastOutcome, ForecastRequest } from "../forecast.ts";
 import type { Job, Reply } from "./worker.ts";
 
-/** Forecasts on worker threads, so that requests are answered meanwhile. */
+/** Runs forecasts on worker threads, so that the main thread can answer requests. */
 export interface ForecastPool {
   /**
-   * Forecasts on the next free thread, in the order asked.
+   * Forecasts on the next free thread, in the order of the calls.
    *
-   * @param signal aborting it takes a waiting request out of the queue; one that runs already is dropped when it ends
+   * @param signal aborting it removes a waiting request from the queue; the result of one that already runs is dropped
    * @throws RangeError as `forecast` does; ForecastError when the thread dies or the pool is closed; the signal's reason
    */
   forecast(request: ForecastRequest, signal?: AbortSignal): Promise<ForecastOutcome>;
-  /** Ends the threads; what waits or runs fails with `Closed`. */
+  /** Ends the threads; waiting and running requests fail with `Closed`. */
   close(): Promise<void>;
 }
 
@@ -39,11 +39,12 @@ interface Thread {
 
 /**
  * @param size threads, a whole number from 1; they start with the first requests that need them
- * @param workerFile what a thread runs; tests put one that breaks in its place
+ * @param workerFile the module that a thread runs; tests replace it by one that fails
  * @throws RangeError for a size that is no whole number from 1
  */
 export function createForecastPool(size: number, workerFile = new URL("./worker.ts", import.meta.url)): ForecastPool {
-  if (!(Number.isInteger(size) && size >= 1)) throw new RangeError(`a pool of ${size} threads cannot be`);
+  if (!(Number.isInteger(size) && size >= 1))
+    throw new RangeError(`a pool of ${size} threads is not possible; the size is a whole number from 1`);
   const threads = new Set<Thread>();
   const waiting: Task[] = [];
   let closed = false;
@@ -74,7 +75,7 @@ export function createForecastPool(size: number, workerFile = new URL("./worker.
       task?.reject(
         closed
           ? new ForecastError("Closed", "the forecast pool was closed before this forecast was done")
-          : new ForecastError("WorkerDied", `the forecast's worker thread ended (${why}); ask again`, { cause }),
+          : new ForecastError("WorkerDied", `the worker thread of the forecast ended (${why}); try again`, { cause }),
       );
       next(); // a thread that died is replaced by the next request that needs one
     });
@@ -88,7 +89,7 @@ export function createForecastPool(size: number, workerFile = new URL("./worker.
       const task = waiting.shift()!;
       idle.task = task;
       idle.worker.ref();
-      // The caller keeps its series: a copy changes hands.
+      // The caller keeps its series: a copy is transferred.
       const { series } = task.request;
       const request = { ...task.request, series: { ...series, values: series.values.slice() } };
       idle.worker.postMessage({ id: task.id, request } satisfies Job, [request.series.values.buffer]);
@@ -126,7 +127,7 @@ export function createForecastPool(size: number, workerFile = new URL("./worker.
   };
 }
 
-/** An error as the worker threw it: callers tell a mistake of theirs from a fault by its class. */
+/** The error that the worker threw, with its class: callers need it to tell their mistakes from faults. */
 function revive({ name, message }: { name: string; message: string }): Error {
   if (name === "RangeError") return new RangeError(message);
   if (name === "TypeError") return new TypeError(message);

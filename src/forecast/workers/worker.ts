@@ -8,13 +8,13 @@ export interface Job {
   readonly request: ForecastRequest;
 }
 
-/** What comes back: the outcome, or the message of what the request broke. */
+/** What comes back: the outcome, or the error that the request caused. */
 export type Reply =
   | { readonly id: number; readonly outcome: ForecastOutcome }
   | { readonly id: number; readonly error: { readonly name: string; readonly message: string } };
 
 const port = parentPort;
-if (port === null) throw new Error("worker.ts is started by the forecast pool, not by hand");
+if (port === null) throw new Error("worker.ts must be started by the forecast pool");
 
 port.on("message", ({ id, request }: Job) => {
   let reply: Reply;
@@ -27,7 +27,7 @@ port.on("message", ({ id, request }: Job) => {
   port.postMessage(reply, buffersOf(reply));
 });
 
-/** The large arrays change hands instead of being copied; a buffer that two arrays share is named once. */
+/** The large arrays are transferred, not copied; a buffer that two arrays share is listed once. */
 function buffersOf(reply: Reply): ArrayBuffer[] {
   if (!("outcome" in reply) || reply.outcome.kind !== "Forecast") return [];
   const { quantiles, mean } = reply.outcome.forecast;

@@ -1,22 +1,22 @@
 /**
- * How many arrivals there may be when `mean` are expected: Poisson, or negative binomial where the rate itself is uncertain.
+ * Distribution of arrivals with a given mean: Poisson, or negative binomial where the rate itself is uncertain.
  *
  * The variance is mean + dispersion·mean²: a Poisson count whose rate is gamma distributed around `mean`.
  *
  * **Source**: Hilbe, Negative Binomial Regression (2011), the form NB2; Press et al., Numerical Recipes (2007), sections 6.1,
  * 6.2 and 6.4, for the incomplete gamma and beta functions.
- * **Cost**: a distribution value O(√mean), a quantile some four of them; none depends on mean above 10⁶.
+ * **Cost**: a probability O(√mean), a quantile about four of them; constant above a mean of 10⁶.
  */
 
-/** Below this dispersion a count is Poisson's: the difference is lost in rounding. */
+/** Below this dispersion a count is Poisson distributed up to rounding. */
 const leastDispersion = 1e-9;
-/** Above this mean counts are as good as real numbers, and quantiles those of a smaller mean, scaled. */
+/** Above this mean, quantiles are those of a smaller mean, scaled. */
 const largestMean = 1e6;
 
 /**
- * Chance of at most `count` arrivals.
+ * Probability of at most `count` arrivals.
  *
- * @param count any number; between whole ones the value rises smoothly, which suits loads that are no whole counts
+ * @param count any number; smooth between whole numbers, for loads that are not whole counts
  * @param mean expected arrivals, at least 0
  * @param dispersion 0 for Poisson
  * @throws RangeError for a mean or dispersion that is negative or not finite
@@ -31,7 +31,7 @@ export function countProbability(count: number, mean: number, dispersion: number
 }
 
 /**
- * The least whole count that is not exceeded with a chance of at least `level`.
+ * The least whole count that is not exceeded with a probability of at least `level`.
  *
  * @param level in (0, 1)
  * @throws RangeError for a level outside (0, 1), or a mean or dispersion that is negative or not finite
@@ -73,8 +73,7 @@ export function countQuantile(mean: number, dispersion: number, level: number): 
 }
 
 /**
- * The quantile of a load that is no whole count: where the distribution, taken as a line between whole counts, reaches
- * `level`. 0 up to the chance of nothing at all.
+ * The quantile of a load that is not a whole count: where the distribution, linear between whole counts, reaches `level`. 0 for levels up to the probability of no arrival.
  *
  * @throws RangeError as `countQuantile` does
  */
@@ -119,7 +118,7 @@ export function normalQuantile(level: number): number {
 }
 
 function checkCount(mean: number, dispersion: number): void {
-  if (!(mean >= 0 && Number.isFinite(mean))) throw new RangeError(`${mean} arrivals can't be expected`);
+  if (!(mean >= 0 && Number.isFinite(mean))) throw new RangeError(`a mean of ${mean} arrivals is not a number from 0`);
   if (!(dispersion >= 0 && Number.isFinite(dispersion)))
     throw new RangeError(`a dispersion of ${dispersion} is not at least 0`);
 }

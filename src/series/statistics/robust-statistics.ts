@@ -1,5 +1,5 @@
 /**
- * Location and spread that a tenth of spoilt samples can't move far.
+ * Location and spread that a tenth of outliers cannot move far.
  *
  * Samples must be finite: drop gaps first with `finiteOf`.
  */
@@ -38,7 +38,7 @@ export function median(values: Float64Array): number {
   const copy = values.slice();
   const upper = smallest(copy, n >> 1);
   if (n % 2 === 1) return upper;
-  let lower = copy[0]; // everything before the selected place is at most as large
+  let lower = copy[0]; // all elements before the selected one are at most as large
   for (let i = 1; i < n >> 1; i++) if (copy[i] > lower) lower = copy[i];
   return (lower + upper) / 2;
 }
@@ -82,7 +82,7 @@ export function robustScale(values: Float64Array, center = median(values)): numb
   const n = values.length;
   if (n === 0) return 0;
   const mad = normalMad * medianAbsoluteDeviation(values, center);
-  const floor = 1e-12 * Math.abs(center); // rounding crumbs of a constant series are no spread
+  const floor = 1e-12 * Math.abs(center); // rounding errors of a constant series are no spread
   if (mad > floor) return mad;
   let sum = 0;
   for (let i = 0; i < n; i++) sum += Math.abs(values[i] - center);
@@ -126,7 +126,7 @@ export function huberWeight(x: number, threshold: number): number {
   return size <= threshold ? 1 : threshold / size;
 }
 
-/** x held within ±limit. */
+/** x clipped to ±limit. */
 export function clipTo(x: number, limit: number): number {
   return Math.max(-limit, Math.min(limit, x));
 }

@@ -2,10 +2,10 @@
 export type Random = () => number;
 
 /**
- * A source of random numbers that gives the same ones for the same seed, on every machine.
+ * A generator of random numbers, the same for the same seed on every machine.
  *
  * @param seed its lower 32 bits count
- * @see mulberry32 of T. Ettinger: 2³² states, which is plenty for forests, starting weights and shuffles
+ * @see mulberry32 of T. Ettinger: 2³² states, enough for forests, initial weights and shuffles
  */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;

@@ -41,7 +41,7 @@ export function weightedQuantiles(
     while (level < levels.length && levels[level] <= share) {
       out[at + level * stride] =
         lastShare >= 0 && share > lastShare
-          ? // Never past the sample's own value, where rounding may lead.
+          ? // Rounding must not exceed the sample's own value.
             Math.min(value, lastValue + ((value - lastValue) * (levels[level] - lastShare)) / (share - lastShare))
           : value;
       level++;

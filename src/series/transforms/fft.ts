@@ -3,7 +3,7 @@
  *
  * **Source**: Cooley and Tukey (1965) for powers of two, Bluestein (1970) for every other length.
  * **Differs**: nothing; a real series of power-of-two length is folded into a complex one of half the length.
- * **Cost**: O(n log n); tables (bit reversal, twiddles, chirps) are kept for the lengths used last.
+ * **Cost**: O(n log n); tables (bit reversal, twiddles, chirps) are cached for the last lengths used.
  */
 
 /** One-sided spectrum of a real series of `length` samples: bins 0 … ⌊length/2⌋, X_k = Σ x_t·exp(−2πikt/length). */
@@ -45,7 +45,7 @@ export function nextPowerOfTwo(n: number): number {
  * Forward complex transform in place; the length must be a power of two.
  * For the inverse, call it with `re` and `im` swapped and divide by the length.
  *
- * @throws RangeError when the length is no power of two or the two arrays differ in length
+ * @throws RangeError when the length is not a power of two or the arrays differ in length
  */
 export function transform(re: Float64Array, im: Float64Array): void {
   const n = re.length;
@@ -83,7 +83,7 @@ export function transform(re: Float64Array, im: Float64Array): void {
  * Spectrum of a real series.
  *
  * @param values finite samples; fill or zero gaps first
- * @param length samples transformed: zeros are added at the end up to it; the series' own length when left out
+ * @param length samples transformed: padded with zeros at the end; the series' own length where absent
  * @throws RangeError when `length` is shorter than the series
  */
 export function realSpectrum(values: Float64Array, length = values.length): Spectrum {
@@ -118,7 +118,7 @@ export function realSpectrum(values: Float64Array, length = values.length): Spec
 /**
  * The real series of a spectrum whose length is a power of two: the inverse of `realSpectrum`.
  *
- * @throws RangeError when the spectrum's length is no power of two
+ * @throws RangeError when the spectrum's length is not a power of two
  */
 export function inverseReal(spectrum: Spectrum): Float64Array {
   const n = spectrum.length;
@@ -138,7 +138,7 @@ export function inverseReal(spectrum: Spectrum): Float64Array {
 }
 
 /**
- * Exact lag sums Σ_t a_t·b_{t+k} for k = 0 … maxLag: padded so far that nothing wraps around.
+ * Exact lag sums Σ_t a_t·b_{t+k} for k = 0 … maxLag: padded so that nothing wraps around.
  *
  * @param a finite samples, length n
  * @param b finite samples, length n

@@ -1,10 +1,9 @@
 import { solvePentadiagonal } from "../banded.ts";
 
 /**
- * Smooth trend of a series: argmin Σ w_t(y_t − τ_t)² + λ·Σ(τ_{t−1} − 2τ_t + τ_{t+1})², w_t = 0 where y is missing, so that gaps
- * are bridged by the trend itself.
+ * Smooth trend of a series: argmin Σ w_t(y_t − τ_t)² + λ·Σ(τ_{t−1} − 2τ_t + τ_{t+1})², w_t = 0 where y is missing, so that the trend interpolates gaps.
  *
- * A sine of period T keeps 1/(1 + λ(2π/T)⁴) of its size in the trend.
+ * A sine of period T keeps 1/(1 + λ(2π/T)⁴) of its amplitude in the trend.
  *
  * @param values samples, NaN where missing, length n
  * @param lambda λ, above 0; in the form without the ½ (Hodrick and Prescott 1997)
@@ -27,7 +26,7 @@ export function hodrickPrescott(values: Float64Array, lambda: number): Float64Ar
     main[t] = 1;
   }
   if (present < 2) return trend.fill(present === 1 ? sum : 0);
-  const mean = sum / present; // solved around the mean: large offsets would cost digits at large λ
+  const mean = sum / present; // solved around the mean: a large offset would lose digits at large λ
   for (let t = 0; t < n; t++) if (main[t] === 1) trend[t] = values[t] - mean;
   addCurvature(main, first, second, lambda);
   solvePentadiagonal(main, first, second, trend);
@@ -35,7 +34,7 @@ export function hodrickPrescott(values: Float64Array, lambda: number): Float64Ar
   return trend;
 }
 
-/** The λ that leaves at least ten elevenths of a sine of `longestPeriod` samples out of the trend: 10·(T/2π)⁴. */
+/** The λ that keeps at least ten elevenths of a sine of `longestPeriod` samples out of the trend: 10·(T/2π)⁴. */
 export function lambdaFor(longestPeriod: number): number {
   return 10 * (longestPeriod / (2 * Math.PI)) ** 4;
 }

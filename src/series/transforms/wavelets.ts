@@ -2,11 +2,11 @@
  * Maximal-overlap discrete wavelet transform with Daubechies' extremal-phase filters.
  *
  * **Source**: Percival and Walden, Wavelet Methods for Time Series Analysis (2000), chapter 5; filters of Daubechies (1992).
- * **Differs**: nothing; the series is taken as a circle, so that `boundary` coefficients at the start of each level mix both ends.
+ * **Differs**: nothing; the series is treated as circular, so that the first `boundary` coefficients of each level mix both ends.
  * **Cost**: O(n · levels · taps).
  */
 
-/** Scaling filters by their count of vanishing moments; each has that many taps twice over and the sum √2. */
+/** Scaling filters by their count of vanishing moments; each has twice as many taps, which sum to √2. */
 const scalingFilters = {
   2: [0.4829629131445342, 0.8365163037378078, 0.2241438680420134, -0.1294095225512604],
   4: [
@@ -21,14 +21,14 @@ const scalingFilters = {
   ],
 } as const;
 
-/** Number of vanishing moments of a Daubechies filter that we keep. */
+/** Numbers of vanishing moments of the filters above. */
 export type Moments = keyof typeof scalingFilters;
 
-/** What a series is made of, scale by scale. */
+/** The components of a series by scale. */
 export interface Modwt {
-  /** `details[j − 1]` is level j: n coefficients that answer to periods between about 2^j and 2^(j+1) samples. */
+  /** `details[j − 1]` is level j: n coefficients for periods between about 2^j and 2^(j+1) samples. */
   readonly details: readonly Float64Array[];
-  /** What is slower than the last level. */
+  /** The components slower than the last level. */
   readonly smooth: Float64Array;
 }
 
@@ -37,7 +37,7 @@ export interface Modwt {
  *
  * @param values finite samples, length n
  * @param levels from 1
- * @throws RangeError when there are no samples or no level is asked for
+ * @throws RangeError when there are no samples or no levels
  */
 export function modwt(values: Float64Array, levels: number, moments: Moments = 8): Modwt {
   const n = values.length;
@@ -52,7 +52,7 @@ export function modwt(values: Float64Array, levels: number, moments: Moments = 8
     for (let l = 0; l < scaling.length; l++) {
       const g = scaling[l];
       const h = wavelet[l];
-      // The circle is walked in two straight runs, which spares a remainder for each sample.
+      // Two straight runs instead of a remainder for each sample of the circle.
       const shift = (l * stride) % n;
       for (let t = shift; t < n; t++) {
         const v = above[t - shift];
@@ -77,7 +77,7 @@ export function boundary(level: number, n: number, moments: Moments = 8): number
 }
 
 /**
- * How much of the power at `frequency` (cycles a sample) comes through to the details of `level`: by Daubechies' closed form,
+ * Share of the power at `frequency` (cycles per sample) that passes to the details of `level`: by Daubechies' closed form,
  * cos²ᴺ(πf)·Σ_{l<N} C(N−1+l, l)·sin²ˡ(πf) for one scaling filter of N moments.
  */
 export function squaredGain(level: number, frequency: number, moments: Moments = 8): number {

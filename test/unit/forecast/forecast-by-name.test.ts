@@ -34,6 +34,6 @@ test.each(forecasterNames)("%s ignores an outlier as last value", (algorithm) =>
 
 test("a name that none has is refused with those there are", () => {
   expect(() => forecastByName({ series, horizon: 1, levels: [0.5], timeZone: "UTC", algorithm: "Oracle" })).toThrow(
-    /no forecast algorithm Oracle; there are Forecast, RobustSTL/,
+    /no forecast algorithm Oracle; use one of Forecast, RobustSTL/,
   );
 });

@@ -50,7 +50,7 @@ describe("a forecast of arrivals, sized for the lead", () => {
     const { expected, dispersions } = made.arrivals!;
     const window = { startupSeconds: 30, level: 0.95, dispersion: dispersions[7] };
     expect(sized.quantiles[3][7]).toBeCloseTo(arrivalHeadroom(expected[7] / 300, window).load, 9);
-    expect(sized.method).toMatch(/^NHPP, .*; sized for what arrives over 30 s of lead$/);
+    expect(sized.method).toMatch(/^NHPP, .*; quantiles of the arrivals during a lead of 30 s$/);
     expect(sized.mean).toBe(made.mean);
   });
 
@@ -87,7 +87,7 @@ describe("a forecast of arrivals, sized for the lead", () => {
   });
 });
 
-test("an outlook is sized for the lead known when it is asked for, and made anew only when that moves", () => {
+test("a load forecast is converted to the measured lead, and anew only when the lead changes", () => {
   let leadSeconds: number | undefined = 30;
   const series = { startMs: 0, stepMs, values: history() };
   const ask = createLoadForecasts({
@@ -99,11 +99,11 @@ test("an outlook is sized for the lead known when it is asked for, and made anew
   });
   const nowMs = 5 * 86_400_000;
   const first = ask("load", nowMs)!;
-  expect(first.method).toContain("over 30 s of lead");
+  expect(first.method).toContain("lead of 30 s");
   leadSeconds = 27;
   expect(ask("load", nowMs + 1000)).toBe(first);
   leadSeconds = 170;
-  expect(ask("load", nowMs + 2000)!.method).toContain("over 170 s of lead");
+  expect(ask("load", nowMs + 2000)!.method).toContain("during a lead of 170 s");
   leadSeconds = undefined;
-  expect(ask("load", nowMs + 3000)!.method).toContain("over 120 s of lead");
+  expect(ask("load", nowMs + 3000)!.method).toContain("during a lead of 120 s");
 });

@@ -55,7 +55,7 @@ test("a thread that dies fails its own request with a reason and is replaced", a
   expect(first).toMatchObject({ status: "fulfilled", value: { samples: 1 } });
   expect(died).toMatchObject({
     status: "rejected",
-    reason: { code: "WorkerDied", message: "the forecast's worker thread ended (thirteen); ask again" },
+    reason: { code: "WorkerDied", message: "the worker thread of the forecast ended (thirteen); try again" },
   });
   expect(after).toMatchObject({ status: "fulfilled", value: { samples: 2 } });
 });
