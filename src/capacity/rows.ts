@@ -3,7 +3,7 @@ import type { CapacitySamples } from "./samples.ts";
 
 const samplesNeeded = 48;
 
-/** The moments of a history at which everything is known, with the loads per pod. */
+/** The samples of a history with nothing missing, with the loads per pod. */
 export interface Rows {
   readonly timesMs: Float64Array;
   readonly loads: readonly Float64Array[];

@@ -154,15 +154,15 @@ function splitOf(bins: Float64Array, first: number, perDay: number): number | un
     if (!Number.isNaN(rest[i])) total += rest[i];
   }
   const count = present.length;
-  let [sum, seen, most, at] = [0, 0, 0, -1];
+  let [sum, before, most, at] = [0, 0, 0, -1];
   for (let i = 0; i < rest.length; i++) {
-    if (from + i >= first && seen > 0 && seen < count) {
-      const gain = (sum - (total * seen) / count) ** 2 * (1 / seen + 1 / (count - seen));
+    if (from + i >= first && before > 0 && before < count) {
+      const gain = (sum - (total * before) / count) ** 2 * (1 / before + 1 / (count - before));
       if (gain > most) [most, at] = [gain, from + i];
     }
     if (Number.isNaN(rest[i])) continue;
     sum += rest[i];
-    seen++;
+    before++;
   }
   return at < 0 ? undefined : at;
 }

@@ -55,7 +55,7 @@ function quantilesOfAnalogs(past: ExpertInput, clock: number): Float64Array | un
   const { residual, levels, shares, base } = search;
   const many = levels.length;
   const distances = clock > 0 ? addClock(search, past, clock) : search.distances;
-  const { to, moments } = byDistance(distances, search.first, search.hasGaps ? 0 : n - leads[leads.length - 1]);
+  const { to, steps } = byDistance(distances, search.first, search.hasGaps ? 0 : n - leads[leads.length - 1]);
   const scratch = new Float64Array(nearest);
   const weights = new Float64Array(nearest);
   const out = new Float64Array(gridLevels.length * leads.length);
@@ -63,7 +63,7 @@ function quantilesOfAnalogs(past: ExpertInput, clock: number): Float64Array | un
     const lead = leads[l];
     let count = 0;
     for (let c = 0; c < to.length && count < nearest; c++) {
-      const k = moments[c];
+      const k = steps[c];
       if (k + lead >= n) continue;
       let value = residual[k + lead];
       if (Number.isNaN(value)) continue;
@@ -163,20 +163,20 @@ function byDistance(
   distances: Float64Array,
   first: number,
   usableBefore: number,
-): { to: Float64Array; moments: Int32Array } {
+): { to: Float64Array; steps: Int32Array } {
   const usable = Math.min(distances.length, usableBefore - first);
   const limit = usable > nearest ? smallest(distances.slice(0, usable), nearest - 1) : Number.POSITIVE_INFINITY;
   const to = new Float64Array(distances.length);
-  const moments = new Int32Array(distances.length);
+  const steps = new Int32Array(distances.length);
   let count = 0;
   for (let c = 0; c < distances.length; c++) {
     if (distances[c] > limit) continue;
     to[count] = distances[c];
-    moments[count] = first + c;
+    steps[count] = first + c;
     count++;
   }
-  sortTogether(to, moments, 0, count - 1);
-  return { to: to.subarray(0, count), moments: moments.subarray(0, count) };
+  sortTogether(to, steps, 0, count - 1);
+  return { to: to.subarray(0, count), steps: steps.subarray(0, count) };
 }
 
 function presentVariance(values: Float64Array): number {

@@ -5,10 +5,10 @@ import type { Expert } from "./expert.ts";
 /** The experts' quantiles for the same leads: one `[level · leads + lead]` array each, `undefined` where an expert has no forecast. */
 export type ExpertQuantiles = readonly (Float64Array | undefined)[];
 
-/** What an expert said about a past moment, and what came. */
+/** One origin of the backtest: the quantiles of the experts, and the actual values. */
 export interface BacktestOrigin {
   readonly leads: Int32Array;
-  /** The value that came at each lead, NaN where missing. */
+  /** The actual value at each lead, NaN where missing. */
   readonly actual: Float64Array;
   readonly quantiles: ExpertQuantiles;
 }

@@ -77,13 +77,13 @@ export function backtestNhpp(fitted: FittedBins, options: BacktestOptions) {
 }
 
 /** Origins of the backtest, latest first, at different phases, each with a cycle before it where the history allows. */
-function placeOrigins(bins: number, judged: number, longest: number): number[] {
-  const latest = bins - judged;
+function placeOrigins(bins: number, tested: number, longest: number): number[] {
+  const latest = bins - tested;
   const first = Math.max(Math.min(Math.round(1.1 * longest), latest), Math.round(bins / 4), fewestBins);
   if (latest < first) return [];
   // A horizon and a bit apart, so that the phase moves on; closer where the history is short.
   const room = Math.floor((latest - first) / (mostOrigins - 1));
-  const apart = Math.max(1, Math.min(Math.round(1.17 * Math.max(judged, bins / 24)), room));
+  const apart = Math.max(1, Math.min(Math.round(1.17 * Math.max(tested, bins / 24)), room));
   const origins: number[] = [];
   for (let at = latest; at >= first && origins.length < mostOrigins; at -= apart) origins.push(at);
   return origins;

@@ -110,7 +110,7 @@ function widened(dispersion: number, rate: number, { missing }: ArrivalHistory):
   return Math.min(Math.max(dispersion, largestDispersion), (1 / rate + dispersion) / (1 - missing) - 1 / rate);
 }
 
-/** 1 for a level that has just changed, 0 for one that has held for two days. */
+/** 1 for a level that has just changed, 0 for one that has lasted two days. */
 function newness({ change }: NhppModel): number {
   return change ? Math.max(0, 1 - change.hoursAgo / newHours) : 0;
 }

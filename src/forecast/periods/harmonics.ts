@@ -34,7 +34,7 @@ interface Group {
  *   modulates the day.
  *
  * @param lines spectral lines of one series
- * @param n length of that series, which sets how well frequencies are told apart
+ * @param n length of that series, which limits how well frequencies can be separated
  * @param powerAt power of the series at any frequency, found as a line or not
  * @param recurring frequency at which the whole shape recurs, where the lines alone do not show it
  */

@@ -13,7 +13,7 @@ test("what the API names is what there is", () => {
   expect([...forecastAlgorithms]).toEqual(forecasterNames);
 });
 
-test.each(forecasterNames)("%s foretells the next day of a daily rhythm", (algorithm) => {
+test.each(forecasterNames)("%s forecasts the next day of a daily seasonality", (algorithm) => {
   const outcome = forecastByName({ series, horizon: 24, levels: [0.1, 0.5, 0.9], timeZone: "UTC", algorithm });
   if (outcome.kind !== "Forecast") throw new Error(outcome.kind);
   const [low, middle, high] = outcome.forecast.quantiles;

@@ -67,7 +67,7 @@ describe("a predictive portrait", () => {
   test("of a forecast that is over there is none", () => {
     expect(predictivePortrait([metric([3, 4])], { ...options, nowMs: startMs + 10 * minute })).toBeUndefined();
   });
-  test("of a wild day stays small, and never below what every step needs", () => {
+  test("of a noisy day stays small, and never below what every step needs", () => {
     const load = fc.array(fc.double({ min: 0, max: 5000, noNaN: true }), { minLength: 288, maxLength: 288 });
     fc.assert(
       fc.property(load, (upper) => {

@@ -16,7 +16,7 @@ function told(values: Float64Array, stepMs = hour): string {
   return describeQuality(examine({ startMs: 0, stepMs, values }));
 }
 
-describe("a history's oddities are told", () => {
+describe("the defects of a history are described", () => {
   const counter = (resetAt: readonly number[]) => {
     let total = 0;
     return week.map((value, i) => {
@@ -110,7 +110,7 @@ describe("what there is to know from", () => {
     );
   });
 
-  test("a younger level is known less, and bands are at most a half wider for it", () => {
+  test("a more recent level gives less evidence, and intervals at most half as wide again", () => {
     const bands = [48, 24, 12, 4].map((hours) =>
       intervalFactor(evidenceOf(week, hour, { at: 168 - hours, factor: 2, offset: 0 })),
     );

@@ -47,7 +47,7 @@ describe("growth from day to day", () => {
     );
   });
 
-  test("is not seen in a load that stays, nor in a working week, wherever the history begins and ends", () => {
+  test("is not found in a stationary load, nor in a working week, wherever the history begins and ends", () => {
     const working = [1, 1, 1, 1, 1, 0.4, 0.35];
     fc.assert(
       fc.property(seeds, fc.nat(6), fc.integer({ min: 7, max: 28 }), (seed, shift, days) => {

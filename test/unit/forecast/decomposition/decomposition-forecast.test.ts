@@ -44,7 +44,7 @@ describe("decompositionForecast", () => {
     expect(below / (20 * day)).toBeLessThan(0.95);
   });
 
-  test("coverage is told for each level, from held-back origins", () => {
+  test("coverage is given for each level, from held-out origins", () => {
     const { coverage } = ask(load(7 * day), [day]);
     expect(coverage.map(({ level }) => level)).toEqual(levels);
     expect(coverage[2].samples).toBeGreaterThan(100);

@@ -91,7 +91,7 @@ describe("robustStl", () => {
     expect(meanError(seasons[0], (t) => sine(t, 40))).toBeLessThan(0.25);
   });
 
-  test("two seasons are told apart", () => {
+  test("two seasonal components are separated", () => {
     const { seasons } = robustStl({ periods: [12, 90] }).fit(noisy(900, (t) => sine(t, 12) + 2 * sine(t, 90)));
     expect(meanError(seasons[0], (t) => sine(t, 12), 100)).toBeLessThan(0.3);
     expect(meanError(seasons[1], (t) => 2 * sine(t, 90), 100)).toBeLessThan(0.35);

@@ -70,13 +70,16 @@ describe("histories of all kinds get a sound answer", () => {
     expect(result.startMs).toBe(Date.parse("2025-03-10T00:00:00Z"));
   });
 
-  test.each([0, 5, -3, 1e9, 1e-9, 123_456.789])("a constant of %s stays it, without a band", (constant) => {
-    const request = requestOf(new Float64Array(480).fill(constant), 30, 48);
-    const result = made(request);
-    expectSound(result, request);
-    for (const row of result.quantiles)
-      for (const value of row) expect(Math.abs(value - constant)).toBeLessThanOrEqual(1e-12 * Math.abs(constant));
-  });
+  test.each([0, 5, -3, 1e9, 1e-9, 123_456.789])(
+    "a constant of %s is forecast as such, with an interval of no width",
+    (constant) => {
+      const request = requestOf(new Float64Array(480).fill(constant), 30, 48);
+      const result = made(request);
+      expectSound(result, request);
+      for (const row of result.quantiles)
+        for (const value of row) expect(Math.abs(value - constant)).toBeLessThanOrEqual(1e-12 * Math.abs(constant));
+    },
+  );
 
   test("negative values are forecast as such", () => {
     const request = requestOf(
@@ -115,7 +118,7 @@ describe("histories of all kinds get a sound answer", () => {
   });
 });
 
-describe("a bad history: a sensible forecast, wider bands, a reason", () => {
+describe("a bad history: a sensible forecast, wider intervals, a note", () => {
   const width = ({ quantiles }: Forecast) =>
     quantiles[9].reduce((sum, upper, j) => sum + upper - quantiles[0][j], 0) / quantiles[9].length;
   const day = (values: Float64Array) => values.map((value, i) => (i >= values.length - 48 ? 2 * value : value));
@@ -209,7 +212,7 @@ describe("too little is said, not guessed", () => {
     expect(forecast(requestOf(Float64Array.from(values), 5, 3))).toEqual({ kind: "TooShort", samples, needed: 3 });
   });
 
-  test("an hour of history: bands that grow with the lead, and method says why", () => {
+  test("an hour of history: intervals widen with the lead, and method says why", () => {
     const request = requestOf(dailyLoad({ days: 1 / 24, stepMinutes: 1 }), 1, 720);
     const result = made(request);
     const width = (j: number) => result.quantiles[8][j] - result.quantiles[0][j];
@@ -228,7 +231,7 @@ describe("a few samples that agree by chance", () => {
   };
   const width = ({ quantiles }: Forecast) => quantiles[10][0] - quantiles[0][0];
 
-  test("three in ten days have bands, and method says why", () => {
+  test("three samples in ten days: wide intervals, and method says why", () => {
     const result = few(3);
     expectSound(result, requestOf(Float64Array.of(5), 15, 12));
     expect(result.mean[0]).toBeCloseTo(5, 9);
@@ -338,7 +341,7 @@ describe("levels, weights, coverage", () => {
 describe("a caller's mistake is named", () => {
   const request = requestOf(load, 30, 4);
   test.each([
-    { name: "no horizon", change: { horizon: 0 }, message: "a horizon of 0 steps is no whole number from 1" },
+    { name: "no horizon", change: { horizon: 0 }, message: "a horizon of 0 steps is not a whole number from 1" },
     { name: "half a step", change: { horizon: 1.5 }, message: "a horizon of 1.5 steps" },
     { name: "a level of 1", change: { levels: [0.5, 1] }, message: "level 1 is not between 0 and 1" },
     { name: "levels that fall", change: { levels: [0.9, 0.5] }, message: "level 0.5 does not ascend from 0.9" },

@@ -48,7 +48,7 @@ function width({ quantiles }: Forecast): number {
 const usual = forecastOf(counts(8));
 
 describe("missing samples", () => {
-  test("a fifth of them: the same course, wider bands, and the reason", () => {
+  test("a fifth of them: the same forecast, wider intervals, and a note", () => {
     let [whole, holed] = [0, 0];
     for (const seed of [1, 2, 3, 4]) {
       const { uniform } = generator(10 + seed);
@@ -63,7 +63,7 @@ describe("missing samples", () => {
     expect(holed).toBeGreaterThan(1.06 * whole);
   });
 
-  test("three days in the middle: the course of the others, and a wider band", () => {
+  test("three days in the middle: the forecast of the others, with a wider interval", () => {
     const made = forecastOf(counts(8).fill(nan, 2 * perDay, 5 * perDay));
     expect(missed(made)).toBeLessThan(0.15);
     expect(width(made)).toBeGreaterThan(1.1 * width(usual));
@@ -163,7 +163,7 @@ describe("size", () => {
   });
 });
 
-test("half an hour of minutes gives a wide band and says why, an hour one that soon is", () => {
+test("half an hour of minutes gives a wide interval and a note, an hour one that soon is", () => {
   const { uniform } = generator(3);
   const values = Float64Array.from({ length: 60 }, () => poissonDraw(50, uniform));
   const outcome = outcomeOf(values.subarray(0, 30), 60_000);

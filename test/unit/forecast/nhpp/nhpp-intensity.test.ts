@@ -63,7 +63,7 @@ describe("the fit", () => {
     expect(rootMeanSquare(fit.subarray(400, 440), rates.subarray(400, 440))).toBeLessThan(2);
   });
 
-  test("a bin seen half counts half", () => {
+  test("a half observed bin counts half", () => {
     const { uniform } = generator(3);
     const exposure = Float64Array.from({ length: 400 }, (_, i) => (i % 2 === 0 ? 1 : 0.5));
     const seen = exposure.map((share) => poissonDraw(20 * share, uniform));

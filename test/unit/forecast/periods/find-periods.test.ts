@@ -38,7 +38,7 @@ test("an outlier hides no period, at any place, without a known step", () => {
       expect(detectPeriods(values.with(at, outlier)).map(({ period }) => Math.round(period))).toEqual([day]);
 });
 
-test("a day is seen twice, even if the last samples are missing; in less than that it is none", () => {
+test("a day needs two cycles, of which the last samples may be missing", () => {
   expect(findPeriods(load.subarray(0, 2 * day - 5), stepMs)).toEqual([day]);
   expect(findPeriods(load.subarray(0, 1.9 * day), stepMs)).toEqual([]);
 });

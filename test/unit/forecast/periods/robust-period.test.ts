@@ -70,7 +70,7 @@ describe("detectPeriods", () => {
       expect(periods.some((period) => Math.abs(period / expected - 1) < 0.02)).toBe(true);
   });
 
-  test("a long gap does not hide a rhythm", () => {
+  test("a long gap does not hide a period", () => {
     const values = make({ name: "", of: sine(24), expected: [] }).fill(Number.NaN, 400, 600);
     expect(found(values)[0]).toBeCloseTo(24, 0);
   });
@@ -151,7 +151,7 @@ describe("the calendar", () => {
     const values = make({ name: "", of: sine(day, 3), length: 3 * day, expected: [] });
     expect(detectPeriods(values, { stepMs })[0].period).toBe(day);
   });
-  test("a period close to a day, but told apart by many cycles, stays what it is", () => {
+  test("a period close to a day, but distinct over many cycles, is not changed to a day", () => {
     const values = make({ name: "", of: sine(45, 3), length: 3 * week, expected: [] });
     expect(detectPeriods(values, { stepMs })[0].period).toBeCloseTo(45, 0);
   });
@@ -187,7 +187,7 @@ describe("levelShifts", () => {
     expect(Math.abs(shifts[0].at - 450)).toBeLessThanOrEqual(6); // half a window
     expect(Math.abs(shifts[0].size - 6)).toBeLessThan(1.5);
   });
-  test("the edges of a square rhythm are no shifts", () => {
+  test("the edges of a square wave are not level shifts", () => {
     expect(levelShifts(make({ name: "", of: square(100), expected: [] }), 200)).toEqual([]);
   });
 });

@@ -64,7 +64,7 @@ describe("proactiveForecast", () => {
     }
   });
 
-  test("the band is wide at the hours that scatter, and narrow at the others", () => {
+  test("the interval is wide at noisy hours and narrow at the others", () => {
     const random = generator(3);
     const values = Float64Array.from({ length: 7 * day }, (_, t) => {
       const scatter = t % day >= day / 2 ? 20 : 2;
@@ -103,7 +103,7 @@ describe("proactiveForecast", () => {
     expect(ask(request)).toEqual(ask(request));
   });
 
-  test("without a rhythm the trend goes on alone", () => {
+  test("without a period only the trend is extrapolated", () => {
     const random = generator(5);
     const request = requestOf(
       Float64Array.from({ length: 300 }, () => 50 + 10 * random.normal()),
@@ -122,7 +122,7 @@ describe("proactiveForecast", () => {
     expect(proactiveForecast(requestOf(new Float64Array(500).fill(Number.NaN), 5, 12)).kind).toBe("TooShort");
   });
 
-  test("an origin from which a period was just seen twice is no mistake, when bins cut the second cycle short", () => {
+  test("an origin with just two cycles is valid, also when bins cut the second cycle short", () => {
     const values = Float64Array.from(
       { length: 2139 },
       (_, t) => 100 + 50 * Math.sin((2 * Math.PI * t) / 400) + (t % 7),

@@ -79,7 +79,7 @@ describe("a quantile regression forest", () => {
     expect(ask(5)).not.toEqual(ask(6));
   });
 
-  test("quantiles ascend with the level and are responses that were seen", () => {
+  test("quantiles ascend with the level and are responses of the training data", () => {
     fc.assert(
       fc.property(
         fc.array(
