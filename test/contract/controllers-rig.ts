@@ -22,6 +22,8 @@ export interface Controller {
   readonly log: string;
   /** SIGKILL: nothing is handed over. */
   kill(): Promise<void>;
+  /** How often a queue's keys have been reconciled since the start. */
+  reconciles(queue: string): Promise<number>;
 }
 
 /** A control plane with our kinds, a store whose loads a test sets, and controllers. */
@@ -141,7 +143,18 @@ async function startController(
   );
   const lives = async () => (await fetch(`http://127.0.0.1:${port}/livez`)).ok;
   await waitFor("the controller to start", lives, { alive: running.isAlive, logFile: log });
-  return { isAlive: running.isAlive, log, kill: () => running.signal("SIGKILL") };
+  return {
+    isAlive: running.isAlive,
+    log,
+    kill: () => running.signal("SIGKILL"),
+    async reconciles(queue) {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      const counts = text.matchAll(
+        new RegExp(`^forescale_kube_reconcile_duration_seconds_count\\{.*queue="${queue}".*\\} (\\d+)$`, "gm"),
+      );
+      return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+    },
+  };
 }
 
 /** An IHPA of the Deployment of its own name, by the metric of its own name; one pod carries 10. */
