@@ -101,7 +101,7 @@ export function accuracyGate(): string {
   return picture(
     "The accuracy gate: Wednesday 6 June comes six hours late, Thursday is on time again",
     [
-      `IssuedForecast: the mean of the ${days} days before at the same minute; its quantile: their largest. Distrusted for ${hours.toFixed(1)} of ${(shown.untilMs - shown.fromMs) / hourMs} hours,`,
+      `Forecast: the mean of the ${days} days before at the same minute; its quantile: their largest. Distrusted for ${hours.toFixed(1)} of ${(shown.untilMs - shown.fromMs) / hourMs} hours,`,
       `first ${after.toFixed(1)} h into the late day. An error clearly above 1, or a coverage below half of its level, must last an hour, half of one with drift.`,
     ],
     [

@@ -2,7 +2,7 @@ import { detectPeriods } from "../forecast/periods/robust-period.ts";
 import type { Command } from "./command.ts";
 import { pipe } from "./pipe.ts";
 
-/** `forescale periods`: the pipe contract of the design, one series a line. */
+/** `forescale periods`: one series a line, one answer a line. */
 export const command: Command = {
   name: "periods",
   summary: "finds the periods of series read as JSON lines",

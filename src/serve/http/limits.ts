@@ -1,4 +1,4 @@
-/** What the server bears; the defaults are RELIABILITY's and upstream's. */
+/** How much the server takes on at once, and how long it waits; the defaults follow the upstream API server. */
 export interface Limits {
   readonly headerBytes: number;
   readonly headersTimeoutMs: number;
