@@ -11,7 +11,7 @@ const { stepMs } = load;
 const shown = { fromMs: Date.UTC(2001, 5, 5), untilMs: Date.UTC(2001, 5, 10) };
 /** The day that comes six hours late, from the quiet of one night to that of the next. */
 const late = { fromMs: Date.UTC(2001, 5, 6, 4), untilMs: Date.UTC(2001, 5, 7, 4), byMs: 6 * hourMs };
-/** What is foretold is the mean of so many days at the same minute; the quantile that sizes pods is their largest. */
+/** The forecast is the mean of so many days at the same minute; the quantile that sizes pods is their largest. */
 const days = 7;
 const level = days / (days + 1);
 const rules = gateRules(undefined);
@@ -107,7 +107,7 @@ export function accuracyGate(): string {
     [
       legend([
         { text: "pods that the load needs", colour: "ink", kind: "line" },
-        { text: "foretold; its error", colour: "forescale", kind: "line" },
+        { text: "forecast; its error", colour: "forescale", kind: "line" },
         { text: "coverage", colour: "cron", kind: "line" },
         { text: "threshold", colour: "bad", kind: "dashed" },
         { text: "late day", colour: "oracle", kind: "area" },
