@@ -14,7 +14,7 @@ export const conditionTypes = {
     ScaledToZero: "The target has no replicas because we wanted none.",
     GrayProgressing: "A change is under way in steps.",
     Stable: "The stability checkers allow changes to continue; absent where none has been asked.",
-    Paused: "spec.paused holds the target as it is.",
+    Paused: "spec.paused keeps the present replicas.",
     Fallback: "The number comes from a rung below Fresh; the reason is the rung.",
     ForecastReady: "There is a forecast that is still valid.",
     ForecastTrusted: "The forecast has earned its use, by backtest and by its live accuracy.",

@@ -6,6 +6,9 @@ import type { Proposal } from "./providers/select-proposal.ts";
 import type { GrayStep } from "./steps/gray.ts";
 import type { PodNumbers } from "./steps/staged-replicas.ts";
 
+/** How long the present size is served once nothing else is known. */
+export const longestHoldMs = 30 * 60_000;
+
 /** What bound the number of a decision, as one word. */
 export const decisionReasons = [
   "Predicted",

@@ -79,7 +79,7 @@ export function replayInputsOf(workload: Workload, span: Span, rules: ReplayRule
 function learntCapacity({ spec, loads, columns }: Workload, span: Span): LearnedCapacity | undefined {
   if (spec.capacity === undefined) return undefined;
   const unused = spec.capacity.loads.find((name) => !loads.has(name));
-  if (unused !== undefined) return perPod(`no provider uses the load ${unused}, so its target holds`);
+  if (unused !== undefined) return perPod(`no provider uses the load ${unused}, so its target is used`);
   const past = [...loads, ...(columns ?? [])].map(([name, series]) => [name, learntPart(series, span)] as const);
   return learnFromColumns(spec.capacity, new Map(past));
 }

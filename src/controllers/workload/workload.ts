@@ -149,7 +149,7 @@ export class Workload {
    *
    * @param requests of the pods; undefined while there are none: those seen last then hold
    * @param constraints what steps towards a decision depend on beside it
-   * @returns an obstacle where the spec tells too little
+   * @returns the cause where the spec does not tell enough to decide
    */
   decide(
     ihpa: IntelligentHorizontalPodAutoscaler,

@@ -1,8 +1,6 @@
+import { longestHoldMs } from "../decision.ts";
 import { stabilizeDown } from "../stabilization.ts";
 import { podsText, type Rule, within } from "./rule.ts";
-
-/** How long the present size is served once nothing else is known. */
-const longestHoldMs = 30 * 60_000;
 
 /** A paused workload keeps its pods. */
 export const paused: Rule = {

@@ -23,7 +23,7 @@ export function createIhpaValidator(snapshot: Snapshot): AdmissionValidator {
     if (rival !== undefined) {
       const { kind, name } = ihpa.spec.scaleTargetRef;
       problems.push(
-        `spec.scaleTargetRef: ${kind} ${name} is scaled by IHPA ${rival} already; change that one, or delete it first`,
+        `spec.scaleTargetRef: ${kind} ${name} is already scaled by IHPA ${rival}; delete that one first, or choose another target`,
       );
     }
     return problems;

@@ -2,23 +2,13 @@ import type { Rung } from "../../api/conditions.ts";
 import type { HorizontalPortrait } from "../../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { largestServed } from "../../api/values/quantity.ts";
+import { longestHoldMs } from "../../decide/decision.ts";
 import { type Proposal, selectProposal } from "../../decide/providers/select-proposal.ts";
 import { replicasAt } from "../../portrait/predictive.ts";
-
-/** What the calendar says of now: proposals of providers that need no metrics, and the limits of open windows. */
-export interface ScheduleNow {
-  readonly proposals: readonly Proposal[];
-  readonly minReplicas: number;
-  readonly maxReplicas: number;
-}
+import type { Schedule, ScheduleSpec } from "../../portrait/schedule.ts";
 
 /** Reads the calendar of a spec, and of a portrait that is one. @throws RangeError when a window can't be read */
-export type ReadSchedule = (
-  spec: Pick<
-    IntelligentHorizontalPodAutoscaler["spec"],
-    "minReplicas" | "maxReplicas" | "portraitProviders" | "bounds"
-  >,
-) => (timeMs: number) => ScheduleNow;
+export type ReadSchedule = (spec: ScheduleSpec) => (timeMs: number) => Schedule;
 
 /** All that the served number depends on, as one server replica has it in memory. */
 export interface ServedInputs {
@@ -26,7 +16,7 @@ export interface ServedInputs {
   /** The portraits that belong to the IHPA. */
   readonly portraits: readonly HorizontalPortrait[];
   /** What the spec's calendar says of a moment; absent where it can't be read, and then the spec's own limits hold. */
-  readonly schedule?: (timeMs: number) => ScheduleNow;
+  readonly schedule?: (timeMs: number) => Schedule;
   /** Replicas of a portrait of type Cron at a moment. */
   readonly cronReplicas?: (portrait: HorizontalPortrait, timeMs: number) => number | undefined;
   /** Time since `status.decision.time`, by a clock that does not jump; undefined when there is no decision. */
@@ -58,8 +48,6 @@ export type Served =
 export const freshMs = 90_000;
 /** A decision is about to be stale: time to have read the target's scale. */
 export const agingMs = 60_000;
-/** How long the target's present size is served once nothing better is left. */
-const heldMs = 30 * 60_000;
 /** A target's scale that was read longer ago may have been changed by the HPA since. */
 const targetStaleMs = 30_000;
 
@@ -146,7 +134,7 @@ function held(inputs: ServedInputs, nowMs: number, convert: (replicas: number) =
       return endMs !== undefined && endMs <= nowMs ? nowMs - endMs : [];
     }),
   );
-  if (sinceMs > heldMs)
+  if (sinceMs > longestHoldMs)
     return expired("no decision and no valid portrait for more than 30 minutes; check that the controller runs");
   if (inputs.target === undefined || inputs.target.ageMs > targetStaleMs)
     return unavailable("TargetUnknown", "the decision is stale and the target's present replicas are not known yet");

@@ -3,7 +3,8 @@ import type { IntelligentHorizontalPodAutoscaler } from "../../api/kinds/intelli
 import { ihpaLabel } from "../../api/labels.ts";
 import { ownerName } from "../../api/owner-reference.ts";
 import type { Clock } from "../../kube/loop/clock.ts";
-import { agingMs, type ReadSchedule, type ScheduleNow, type ServedInputs } from "./served-number.ts";
+import type { Schedule } from "../../portrait/schedule.ts";
+import { agingMs, type ReadSchedule, type ServedInputs } from "./served-number.ts";
 
 type Ihpa = IntelligentHorizontalPodAutoscaler;
 
@@ -26,7 +27,7 @@ interface Entry {
   readonly schedule: Calendar | undefined;
 }
 
-type Calendar = (timeMs: number) => ScheduleNow;
+type Calendar = (timeMs: number) => Schedule;
 
 /**
  * IHPAs and portraits in memory, with what a decision's age is by our own clock: a jump of the wall clock, here or where
