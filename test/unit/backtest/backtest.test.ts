@@ -177,7 +177,7 @@ describe("a backtest", () => {
 
     test("without a column that the model needs the targets hold, and the result says which", () => {
       const { capacity: status, policies } = sized(50, [all[0]]);
-      expect(status).toMatchObject({ model: "PerPod", message: expect.stringContaining("no column cpu ") });
+      expect(status).toMatchObject({ model: "PerPod", message: expect.stringContaining("no column cpu") });
       expect(policies).toEqual(result.policies);
     }, 60_000);
 
