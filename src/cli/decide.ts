@@ -82,7 +82,7 @@ function openRecommender(
   spec: IntelligentHorizontalPodAutoscalerSpec,
   histories: ReadonlyMap<string, Series>,
   demand: Demand | undefined,
-): Recommender {
+): Pick<Recommender, "decide"> {
   const algorithm = spec.portraitProviders?.find(({ dynamic }) => dynamic?.portraitType === "Predictive")?.dynamic
     ?.algorithm?.type;
   // Between its points the recommender's own memory knows lines only, along which arrivals don't scatter as they came.
@@ -105,7 +105,7 @@ function openRecommender(
     leadSeconds = decision.lead.seconds;
     return decision;
   };
-  return { ...recommender, decide };
+  return { decide };
 }
 
 /** A history as it was read, continued in its own steps by what was lived since; what was lived where that can't be. */

@@ -1,8 +1,8 @@
 import type { Rung } from "../api/conditions.ts";
-import { configuredLeadSeconds, headroomOf } from "../api/fields/prediction.ts";
+import { configuredLeadSeconds, type Headroom, headroomOf } from "../api/fields/prediction.ts";
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Demand } from "../capacity/demand.ts";
-import { createSchedule } from "../portrait/schedule.ts";
+import { createSchedule, type Schedule } from "../portrait/schedule.ts";
 import type { Series } from "../series/series.ts";
 import type { Decision, DecisionTick, ScalingConstraints } from "./decision.ts";
 import { decisionMessage } from "./decision-message.ts";
@@ -10,16 +10,22 @@ import type { LoadForecast } from "./demand/load-forecast.ts";
 import { type MetricDemand, observedPods } from "./demand/metric-demand.ts";
 import { MetricDemands } from "./demand/metric-demands.ts";
 import type { MetricState } from "./demand/metric-recommender.ts";
-import { sizingByCapacity, sizingByTargets } from "./demand/sizing.ts";
+import { type Sizing, sizingByCapacity, sizingByTargets } from "./demand/sizing.ts";
 import { gateRules } from "./gate/accuracy-gate.ts";
-import { measureLead, rememberStarts } from "./lead/lead.ts";
+import { type Lead, measureLead, rememberStarts } from "./lead/lead.ts";
 import { accuracyOf, reasonOf, rungOf } from "./providers/basis.ts";
-import { burstProposals, metricsUsedBy, propose, readProviders } from "./providers/dynamic-providers.ts";
+import {
+  burstProposals,
+  type DynamicProvider,
+  metricsUsedBy,
+  propose,
+  readProviders,
+} from "./providers/dynamic-providers.ts";
 import { type Proposal, selectProposal } from "./providers/select-proposal.ts";
-import { applyRules, chain } from "./rules/chain.ts";
-import type { RuleMemory } from "./rules/rule.ts";
+import { applyRules, type ChainResult, chain } from "./rules/chain.ts";
+import type { RuleMemory, RuleState, Situation } from "./rules/rule.ts";
 import type { StagedState } from "./steps/staged-replicas.ts";
-import { createSteps } from "./steps/steps.ts";
+import { createSteps, type Steps } from "./steps/steps.ts";
 
 const defaultLagMs = 30_000;
 /** Longer than that between two ticks is a pause of the caller, not a slow tick. */
@@ -79,109 +85,175 @@ export interface Recommender {
  * @throws RangeError for a metric whose target does not tell what one pod carries, or a window that can't be read
  */
 export function createRecommender(
-  given: IntelligentHorizontalPodAutoscalerSpec,
+  spec: IntelligentHorizontalPodAutoscalerSpec,
   options: RecommenderOptions = {},
 ): Recommender {
-  const sizing = options.demand
-    ? sizingByCapacity(given, options.demand, options.podTargets)
-    : sizingByTargets(given, options.podTargets);
-  const { spec } = sizing;
-  const { providers, targets } = readProviders(spec, sizing.podTargets);
-  const schedule = createSchedule(spec);
-  const steps = createSteps(spec, options.state?.steps);
-  const headroom = headroomOf(spec.prediction);
-  const level = headroom.kind === "Quantile" ? headroom.quantile : 1 - headroom.underProvisioned;
-  const forecastMetrics = metricsUsedBy(providers, "Predictive");
-  const burstMetrics = metricsUsedBy(providers, "Burst");
-  const metrics = new MetricDemands({
-    metrics: [...targets].map(([name, target]) => ({
-      name,
-      podsPerUnit: 1 / target,
-      headroom,
-      gate: gateRules(spec.prediction),
-      watchesBursts: burstMetrics.has(name),
-    })),
-    forecastMetrics,
-    histories: sizing.histories(options.histories ?? new Map()),
-    forecast(metric, timeMs) {
-      const found = options.forecast?.(metric, timeMs);
-      return found && sizing.forecast(metric, found);
-    },
-    hasForecasts: options.hasForecasts ?? false,
-    tickMs: options.tickMs,
-    states: options.state?.metrics ?? {},
-  });
-  let starts = options.state?.starts ?? [];
-  let memory: RuleMemory = options.state?.memory ?? {};
-  let lastMs = Number.NEGATIVE_INFINITY;
+  return new WorkloadRecommender(spec, options);
+}
 
-  /** Takes in the time of a tick. */
-  function begin(timeMs: number): void {
-    if (!(timeMs > lastMs))
-      throw new RangeError(`time ${iso(timeMs)} does not come after ${iso(lastMs)}, the last one`);
-    metrics.begin(timeMs);
-    // After a long pause what was requested then says nothing of now: begin again with the pods there are.
-    if (lastMs !== Number.NEGATIVE_INFINITY && timeMs - lastMs > Math.max(longestPauseMs, 4 * metrics.stepMs))
-      memory = memory.unknownSinceMs === undefined ? {} : { unknownSinceMs: memory.unknownSinceMs };
-    lastMs = timeMs;
+class WorkloadRecommender implements Recommender {
+  readonly #options: RecommenderOptions;
+  readonly #sizing: Sizing;
+  /** The spec whose metrics are those that size. */
+  readonly #spec: IntelligentHorizontalPodAutoscalerSpec;
+  readonly #providers: readonly DynamicProvider[];
+  readonly #schedule: (timeMs: number) => Schedule;
+  readonly #steps: Steps;
+  readonly #headroom: Headroom;
+  readonly #forecastMetrics: ReadonlySet<string>;
+  readonly #metrics: MetricDemands;
+  #starts: readonly number[];
+  #memory: RuleMemory;
+  #lastMs = Number.NEGATIVE_INFINITY;
+
+  constructor(given: IntelligentHorizontalPodAutoscalerSpec, options: RecommenderOptions) {
+    const { demand, podTargets, state } = options;
+    const sizing = demand ? sizingByCapacity(given, demand, podTargets) : sizingByTargets(given, podTargets);
+    const { spec } = sizing;
+    const { providers, targets } = readProviders(spec, sizing.podTargets);
+    this.#options = options;
+    this.#sizing = sizing;
+    this.#spec = spec;
+    this.#providers = providers;
+    this.#schedule = createSchedule(spec);
+    this.#steps = createSteps(spec, state?.steps);
+    this.#headroom = headroomOf(spec.prediction);
+    this.#forecastMetrics = metricsUsedBy(providers, "Predictive");
+    this.#metrics = this.#createMetrics(targets);
+    this.#starts = state?.starts ?? [];
+    this.#memory = state?.memory ?? {};
   }
 
-  /** Pods take this long to serve. A Managed HPA has no policies that bind; one of the user's goes far in several rounds only. */
-  function leadOf(tick: DecisionTick) {
-    starts = rememberStarts(starts, tick.startupSeconds ?? []);
-    return measureLead(starts, {
-      configuredSeconds: configuredLeadSeconds(spec.prediction),
-      syncSeconds: options.syncSeconds,
-      rampRounds: spec.hpa === "Attached" ? metrics.rampRounds() : 0,
+  decide(tick: DecisionTick, constraints: ScalingConstraints = {}): Decision {
+    this.#begin(tick.timeMs);
+    const lead = this.#lead(tick);
+    const schedule = this.#schedule(tick.timeMs);
+    const demands = this.#metrics.demands({
+      timeMs: tick.timeMs,
+      values: this.#sizing.values(tick.loads),
+      lagMs: tick.lagMs ?? defaultLagMs,
+      leadMs: lead.seconds * 1000,
+      online: tick.replicas.online,
+      maxReplicas: schedule.maxReplicas,
+    });
+    const situation = this.#situation(tick, schedule, demands);
+    const result = applyRules(chain, situation);
+    this.#remember(result.state, demands);
+    const decision = this.#decision(tick, lead, situation, result);
+    return this.#steps.towards(decision, tick, constraints, schedule.maxReplicas);
+  }
+
+  learn(load: string, series: Series): void {
+    const learnt = this.#sizing.learn(load, series);
+    if (learnt !== undefined) this.#metrics.learn(learnt.metric, learnt.history);
+  }
+
+  history(metric: string): Series | undefined {
+    const series = this.#metrics.history(metric);
+    return series && this.#sizing.inUnitOfLoad(metric, series);
+  }
+
+  state(): RecommenderState {
+    const steps = this.#steps.state();
+    return { memory: this.#memory, starts: this.#starts, metrics: this.#metrics.states(), ...(steps && { steps }) };
+  }
+
+  #createMetrics(targets: ReadonlyMap<string, number>): MetricDemands {
+    const { histories = new Map(), forecast, hasForecasts = false, tickMs, state } = this.#options;
+    const burstMetrics = metricsUsedBy(this.#providers, "Burst");
+    return new MetricDemands({
+      metrics: [...targets].map(([name, target]) => ({
+        name,
+        podsPerUnit: 1 / target,
+        headroom: this.#headroom,
+        gate: gateRules(this.#spec.prediction),
+        watchesBursts: burstMetrics.has(name),
+      })),
+      forecastMetrics: this.#forecastMetrics,
+      histories: this.#sizing.histories(histories),
+      forecast: (metric, timeMs) => {
+        const found = forecast?.(metric, timeMs);
+        return found && this.#sizing.forecast(metric, found);
+      },
+      hasForecasts,
+      tickMs,
+      states: state?.metrics ?? {},
     });
   }
 
-  function proposalsOf(demands: ReadonlyMap<string, MetricDemand>, present: number, scheduled: readonly Proposal[]) {
-    const proposals = [...scheduled];
+  /** Takes in the time of a tick. */
+  #begin(timeMs: number): void {
+    const lastMs = this.#lastMs;
+    if (!(timeMs > lastMs))
+      throw new RangeError(`time ${iso(timeMs)} does not come after ${iso(lastMs)}, the last one`);
+    this.#metrics.begin(timeMs);
+    const isFirst = lastMs === Number.NEGATIVE_INFINITY;
+    // After a long pause what was requested then says nothing of now: begin again with the pods there are.
+    if (!isFirst && timeMs - lastMs > Math.max(longestPauseMs, 4 * this.#metrics.stepMs)) {
+      const { unknownSinceMs } = this.#memory;
+      this.#memory = unknownSinceMs === undefined ? {} : { unknownSinceMs };
+    }
+    this.#lastMs = timeMs;
+  }
+
+  /** How long pods take to serve. A Managed HPA has no policies that bind; one of the user's goes far in several rounds only. */
+  #lead({ startupSeconds = [] }: DecisionTick): Lead {
+    this.#starts = rememberStarts(this.#starts, startupSeconds);
+    return measureLead(this.#starts, {
+      configuredSeconds: configuredLeadSeconds(this.#spec.prediction),
+      syncSeconds: this.#options.syncSeconds,
+      rampRounds: this.#spec.hpa === "Attached" ? this.#metrics.rampRounds() : 0,
+    });
+  }
+
+  #situation(tick: DecisionTick, schedule: Schedule, demands: ReadonlyMap<string, MetricDemand>): Situation {
+    const { timeMs } = tick;
+    const { present } = this.#steps.inService(tick);
+    const proposals = this.#proposals([...schedule.proposals, ...(tick.proposals ?? [])], demands, present, timeMs);
+    const selected = selectProposal(proposals, timeMs);
+    const isDynamic = selected !== undefined && this.#providers.some(({ provider }) => provider === selected.provider);
+    return {
+      timeMs,
+      present,
+      isPaused: this.#spec.paused === true,
+      behavior: this.#spec.behavior,
+      schedule,
+      proposals,
+      selected,
+      selectedReason: selected ? reasonOf(selected, isDynamic, this.#forecastMetrics, demands) : "NothingKnown",
+      isDynamic,
+      demands,
+      recovering: this.#metrics.recovering(timeMs),
+      before: this.#memory,
+    };
+  }
+
+  #proposals(
+    given: readonly Proposal[],
+    demands: ReadonlyMap<string, MetricDemand>,
+    present: number,
+    timeMs: number,
+  ): Proposal[] {
+    const providers = this.#providers;
+    const proposals = [...given];
     for (const provider of providers) {
       const proposal = provider.provider === "Burst" ? undefined : propose(provider, demands, present, providers);
       if (proposal !== undefined) proposals.push(proposal);
     }
-    return [...proposals, ...burstProposals(providers, demands, selectProposal(proposals, lastMs))];
+    return [...proposals, ...burstProposals(providers, demands, selectProposal(proposals, timeMs))];
   }
 
-  function decide(tick: DecisionTick, constraints: ScalingConstraints = {}): Decision {
-    const { timeMs, replicas } = tick;
-    begin(timeMs);
-    const lead = leadOf(tick);
-    const { present } = steps.inService(tick);
-    const limits = schedule(timeMs);
-    const demands = metrics.demands({
-      timeMs,
-      values: sizing.values(tick.loads),
-      lagMs: tick.lagMs ?? defaultLagMs,
-      leadMs: lead.seconds * 1000,
-      online: replicas.online,
-      maxReplicas: limits.maxReplicas,
-    });
-    const proposals = proposalsOf(demands, present, [...limits.proposals, ...(tick.proposals ?? [])]);
-    const selected = selectProposal(proposals, timeMs);
-    const isDynamic = selected !== undefined && providers.some(({ provider }) => provider === selected.provider);
-    const { state, outcomes } = applyRules(chain, {
-      timeMs,
-      present,
-      isPaused: spec.paused === true,
-      behavior: spec.behavior,
-      schedule: limits,
-      proposals,
-      selected,
-      selectedReason: selected ? reasonOf(selected, isDynamic, forecastMetrics, demands) : "NothingKnown",
-      isDynamic,
-      demands,
-      recovering: metrics.recovering(timeMs),
-      before: memory,
-    });
-    memory = settled(state.memory, state.rung, state.replicas);
-    if (state.rung === undefined && state.replicas !== null) metrics.settle(demands, state.replicas);
-    const rung: Rung = state.rung ?? (isDynamic ? rungOf(demands, forecastMetrics) : "Fresh");
+  #remember({ memory, rung, replicas }: RuleState, demands: ReadonlyMap<string, MetricDemand>): void {
+    this.#memory = settled(memory, rung, replicas);
+    if (rung === undefined && replicas !== null) this.#metrics.settle(demands, replicas);
+  }
+
+  #decision(tick: DecisionTick, lead: Lead, situation: Situation, { state, outcomes }: ChainResult): Decision {
+    const { timeMs, present, proposals, selected, schedule, demands, isDynamic } = situation;
     const { replicas: total, reason, requested } = state;
-    const isPreview = spec.scaleMode === "Preview";
-    const sentence = decisionMessage({
+    const headroom = this.#headroom;
+    const isPreview = this.#spec.scaleMode === "Preview";
+    const message = decisionMessage({
       reason,
       total,
       requested,
@@ -189,44 +261,30 @@ export function createRecommender(
       lead,
       demands,
       selected,
-      schedule: limits,
+      schedule,
       headroom,
       isPreview,
     });
-    const accuracy = accuracyOf(demands, forecastMetrics, level);
-    const decision: Decision = {
+    const level = headroom.kind === "Quantile" ? headroom.quantile : 1 - headroom.underProvisioned;
+    const accuracy = accuracyOf(demands, this.#forecastMetrics, level);
+    return {
       timeMs,
       desired: total === null ? undefined : { online: total, cutoff: 0, standby: 0 },
       total,
       observed: observedPods(demands),
-      rung,
+      rung: state.rung ?? (isDynamic ? rungOf(demands, this.#forecastMetrics) : "Fresh"),
       reason,
-      message: sizing.extrapolates(tick.loads) ? `${sentence}${extrapolated}` : sentence,
+      message: this.#sizing.extrapolates(tick.loads) ? `${message}${extrapolated}` : message,
       rules: outcomes,
       provider: selected?.provider,
       lead,
       proposals,
-      loads: metrics.sizedLoads(demands).map(({ name, value }) => ({ name, value: sizing.carried(name, value) })),
+      loads: this.#metrics
+        .sizedLoads(demands)
+        .map(({ name, value }) => ({ name, value: this.#sizing.carried(name, value) })),
       ...(accuracy && { accuracy }),
     };
-    return steps.towards(decision, tick, constraints, limits.maxReplicas);
   }
-
-  return {
-    decide,
-    learn(load, series) {
-      const learnt = sizing.learn(load, series);
-      if (learnt !== undefined) metrics.learn(learnt.metric, learnt.history);
-    },
-    history(metric) {
-      const series = metrics.history(metric);
-      return series && sizing.inUnitOfLoad(metric, series);
-    },
-    state() {
-      const staged = steps.state();
-      return { memory, starts, metrics: metrics.states(), ...(staged && { steps: staged }) };
-    },
-  };
 }
 
 /** What was decided is what is remembered as kept; a rung that a rule set leaves the memory as the rule left it. */

@@ -4,7 +4,7 @@ import type { Registry } from "prom-client";
 import type { KubeClient } from "../kube/client/client.ts";
 import { isKubeError } from "../kube/client/kube-error.ts";
 import { type Log, silent } from "../kube/log.ts";
-import { type Clock, sleep, systemClock } from "../kube/loop/clock.ts";
+import { type Clock, systemClock } from "../kube/loop/clock.ts";
 import type { KubeMetrics } from "../kube/metrics.ts";
 import { quieted } from "../kube/quiet-log.ts";
 import { injectPod } from "../pods/inject/inject-pod-states.ts";
@@ -18,7 +18,7 @@ import { watchLimitRanges } from "./admission/limit-ranges.ts";
 import type { PodInjector } from "./admission/pod-injection.ts";
 import type { Limits } from "./http/limits.ts";
 import { createServeMetrics } from "./metrics.ts";
-import { probeAggregation } from "./metrics-api/aggregation.ts";
+import { watchAggregation } from "./metrics-api/aggregation.ts";
 import { feedSnapshot } from "./metrics-api/cluster-snapshot.ts";
 import { type ReadSchedule, servedReplicas } from "./metrics-api/served-number.ts";
 import { MemorySnapshot } from "./metrics-api/snapshot.ts";
@@ -155,7 +155,17 @@ export async function serveCluster(options: ClusterServerOptions): Promise<Clust
       setter.done,
       limitRanges.done,
       keeper.run(signal),
-      watchAggregation(),
+      watchAggregation({
+        connection: client.connection,
+        everyMs: options.checkEveryMs ?? 10_000,
+        clock,
+        log,
+        isAggregated: metrics.isAggregated,
+        beforeEach: () => standby.gateway.refreshAuthorities(),
+        // When requests do not reach us, the certificates are looked at without delay; the keeper's own loop reports.
+        onUnreached: () => keeper.look().catch(() => {}),
+        signal,
+      }),
     ];
     return {
       address,
@@ -173,24 +183,6 @@ export async function serveCluster(options: ClusterServerOptions): Promise<Clust
   } catch (error) {
     background.abort();
     throw error;
-  }
-
-  /** Our health as callers see it. When it fails, the certificates are looked at without delay. */
-  async function watchAggregation(): Promise<void> {
-    let lastWhy: string | undefined;
-    while (!signal.aborted) {
-      await sleep(clock, options.checkEveryMs ?? 10_000, signal).catch(() => {});
-      if (signal.aborted) return;
-      standby.gateway.refreshAuthorities();
-      const aggregation = await probeAggregation(client.connection);
-      metrics.isAggregated.set(aggregation.kind === "Reached" ? 1 : 0);
-      const why = aggregation.kind === "Reached" ? undefined : aggregation.why;
-      if (why !== lastWhy)
-        if (why === undefined) log.info("requests through the API server reach us");
-        else log.warn("requests through the API server do not reach us", { why });
-      lastWhy = why;
-      if (why !== undefined) await keeper.look().catch(() => {}); // Its own loop reports.
-    }
   }
 }
 

@@ -206,7 +206,7 @@ describe("a manifest with a capacity model", () => {
     writeFileSync(join(folder, "sized.csv"), csv(5));
     const { stdout, stderr } = await backtest(...asked);
     expect(JSON.parse(stdout).workloads[0].capacity.model).toBe("PerPod");
-    expect(stderr).toMatch(/sized: capacity PerPod: .* no column pods, cpu to learn from; add it/);
+    expect(stderr).toMatch(/sized: capacity PerPod: .* no column pods, cpu; add it/);
   }, 120_000);
 });
 
