@@ -112,7 +112,7 @@ describeControlPlane("the metrics API behind a real API server", () => {
   it("refuses by webhook what the schema can't judge", async () => {
     const refused = (name: string, spec: object) => expect(rig.decide(name, 1, { spec })).rejects;
     const target = { apiVersion: "apps/v1", kind: "Deployment", name: "web" };
-    await refused("second", { scaleTargetRef: target }).toThrow("scaled by IHPA web already");
+    await refused("second", { scaleTargetRef: target }).toThrow("already scaled by IHPA web");
     await refused("zone", { prediction: { timeZone: "Mars/Olympus" } }).toThrow("no time zone");
     const never = { name: "never", timeZone: "UTC", start: "0 0 30 2 *", end: "0 1 30 2 *", minReplicas: 1 };
     await refused("cron", { bounds: [never] }).toThrow("never comes");

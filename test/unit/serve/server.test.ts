@@ -409,7 +409,7 @@ describe("admission", () => {
       name: "a second object for one target",
       body: create(second),
       allowed: false,
-      says: "scaled by IHPA web already",
+      says: "already scaled by IHPA web",
     },
     {
       name: "an edit of a second object that is there",
