@@ -24,19 +24,19 @@ const suddenFive = 0.5;
 const mostLevelRise = 1.5;
 /** Below half a pod a rise starts no pod, however steep. */
 const leastLevel = 0.5;
-/** What happens more often a day than this is the workload's way and the forecast's to foresee: no burst. */
+/** What happens more often a day than this is usual for the workload: the forecast covers it, and it is no burst. */
 const mostPerDay = 1;
 const learnDays = 7;
 
 /**
  * What explains the value of point `n`: the twenty minutes before the last one (and before the last five, for slower rises), the same
- * time of earlier days with twenty minutes to either side, raised to today's level, and `foretold`, the upper end of what the
- * forecast said for now. Of three days the highest counts only where another comes near: one burst yesterday does not explain one today;
+ * time of earlier days with twenty minutes to either side, raised to today's level, and `forecast`, the upper end of the
+ * forecast for now. Of three days the highest counts only where another comes near: one burst yesterday does not explain one today;
  * the same day a week ago counts as it is.
  *
  * @returns undefined where less than five minutes are known before
  */
-export function explain(points: Points, n: number, shape: LeadShape, foretold = Number.NaN): Explained | undefined {
+export function explain(points: Points, n: number, shape: LeadShape, forecast = Number.NaN): Explained | undefined {
   const { values, start } = points;
   const { minute, five, twenty } = shape;
   const to = n - minute;
@@ -44,7 +44,7 @@ export function explain(points: Points, n: number, shape: LeadShape, foretold = 
   const from = Math.max(start, to - twenty + 1);
   const before = mean(values, from, to);
   const level = Math.max(before, leastLevel);
-  const beyond = Math.max(ofDays(points, n, shape, before), foretold > 0 ? foretold : 0);
+  const beyond = Math.max(ofDays(points, n, shape, before), forecast > 0 ? forecast : 0);
   const sinceMinute = Math.max(peak(values, from, to), beyond);
   const sinceFive = Math.max(peak(values, Math.max(start, n - five - twenty), n - five), beyond);
   const severity = Math.max(

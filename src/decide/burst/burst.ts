@@ -28,31 +28,35 @@ const longestMs = 30 * 60_000;
 const steadyShare = 0.05;
 const noiseDeviations = 3 * Math.SQRT2;
 
+/** What is known at a tick. */
+export interface BurstObservation {
+  readonly points: Points;
+  /** The newest point. */
+  readonly n: number;
+  readonly timeMs: number;
+  readonly shape: LeadShape;
+  /** Severity from which a rise is a burst, from 1: see `rareSeverity`. */
+  readonly rareSeverity: number;
+  /** The upper end of the forecast for now, pods; NaN or absent where there is none. */
+  readonly forecast?: number;
+  /** Deviation of the metric's noise, as a share of the value; 0 where absent. */
+  readonly noise?: number;
+}
+
 /**
- * Whether a burst begins, goes on or ends at point `n`, and what it asks for.
+ * Whether a burst begins, continues or ends, and what it asks for.
  *
  * It begins at the first value that lies beyond all that is explained, so within one collection step; ends at the first value that
- * is back; and asks for the newest value carried on at its slope over lead and lag, at most the rise so far once more.
+ * is back; and asks for the newest value continued at its slope over lead and lag, at most the rise so far once more.
  *
- * @param rare severity from which a rise is a burst, from 1: see `rareSeverity`
- * @param foretold the upper end of what the forecast said for now, pods; NaN where it said nothing
- * @param noise deviation of the metric's noise, as a share of the value
  * @returns undefined while there is none
  */
-export function followBurst(
-  before: Burst | undefined,
-  points: Points,
-  n: number,
-  timeMs: number,
-  shape: LeadShape,
-  rare: number,
-  foretold = Number.NaN,
-  noise = 0,
-): BurstDemand | undefined {
+export function followBurst(before: Burst | undefined, observation: BurstObservation): BurstDemand | undefined {
+  const { points, n, timeMs } = observation;
   const x = points.values[n];
-  const burst = continued(before, x, timeMs) ?? begun(points, n, timeMs, shape, rare, foretold);
+  const burst = continued(before, x, timeMs) ?? begun(observation);
   if (burst === undefined) return undefined;
-  const growth = growthOf(burst, points, n, timeMs, shape, noise);
+  const growth = growthOf(burst, observation);
   return { burst, demand: x + growth, growth };
 }
 
@@ -63,16 +67,9 @@ function continued(before: Burst | undefined, x: number, timeMs: number): Burst 
   return x > over ? { ...before, peak } : undefined;
 }
 
-function begun(
-  points: Points,
-  n: number,
-  timeMs: number,
-  shape: LeadShape,
-  rare: number,
-  foretold: number,
-): Burst | undefined {
-  const explained = explain(points, n, shape, foretold);
-  if (explained === undefined || !(explained.severity >= rare)) return undefined;
+function begun({ points, n, timeMs, shape, rareSeverity, forecast }: BurstObservation): Burst | undefined {
+  const explained = explain(points, n, shape, forecast);
+  if (explained === undefined || !(explained.severity >= rareSeverity)) return undefined;
   return { sinceMs: timeMs, before: explained.before, explained: explained.highest, peak: points.values[n] };
 }
 
@@ -81,14 +78,9 @@ function begun(
  * points since its first one count: a step that stands does not grow, and noise on it is no growth. Nor is what only makes up for a
  * fall: it grows where it rises above all that it was until a minute ago.
  */
-function growthOf(
-  { before, sinceMs }: Burst,
-  { values, start }: Points,
-  n: number,
-  timeMs: number,
-  { lead, lag, minute, day }: LeadShape,
-  noise: number,
-): number {
+function growthOf({ before, sinceMs }: Burst, { points, n, timeMs, shape, noise = 0 }: BurstObservation): number {
+  const { values, start } = points;
+  const { lead, lag, minute, day } = shape;
   const x = values[n];
   const age = Math.round(((timeMs - sinceMs) * day) / 86_400_000); // points since its first
   const span = Math.min(n - start, Math.max(2, minute), age > 0 ? age : Number.POSITIVE_INFINITY);

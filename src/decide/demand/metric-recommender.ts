@@ -230,9 +230,15 @@ export class MetricRecommender {
   private burstPods(tick: MetricTick, band: number): number | undefined {
     const recent = this.lead.recent();
     if (recent === undefined) return undefined;
-    const { grid, newest, shape } = recent;
-    const rare = this.lead.rareSeverity();
-    const found = followBurst(this.burst, grid, newest, tick.timeMs, shape, rare, band, this.lead.noise);
+    const found = followBurst(this.burst, {
+      points: recent.grid,
+      n: recent.newest,
+      timeMs: tick.timeMs,
+      shape: recent.shape,
+      rareSeverity: this.lead.rareSeverity(),
+      forecast: band,
+      noise: this.lead.noise,
+    });
     this.burst = found?.burst;
     // After a jump, a value freed of its noise swings beyond the raw ones: the burst is never sized above those.
     return found && wholePods(this.observed + found.growth);

@@ -150,9 +150,8 @@ function baseOf(features: Float64Array, weights: Float64Array, shape: LeadShape)
 
 function fitBase(rows: Float64Array, largest: Float64Array, count: number): Float64Array {
   const n = baseFeatures.length;
-  const gram = new Float64Array(n * n);
-  const right = new Float64Array(n);
-  accumulate(rows, count, baseFeatures, (k) => largest[k] - rows[k * featureCount + Feature.x], undefined, gram, right);
+  const target = (k: number) => largest[k] - rows[k * featureCount + Feature.x];
+  const { gram, right } = normalEquations({ rows, count, features: baseFeatures }, target);
   const size = Float64Array.from({ length: n }, (_, j) => Math.sqrt(gram[j * n + j] / count) + 1e-9);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) gram[i * n + j] /= count * size[i] * size[j];
@@ -174,9 +173,11 @@ function fitScale(rows: Float64Array, residual: Float64Array, count: number, mea
   let weights = new Float64Array(n);
   const trust = new Float64Array(count).fill(1);
   for (let round = 0; round < scaleRounds; round++) {
-    const gram = new Float64Array(n * n);
-    const right = new Float64Array(n);
-    accumulate(rows, count, scaleFeatures, (k) => Math.abs(residual[k]), trust, gram, right);
+    const { gram, right } = normalEquations(
+      { rows, count, features: scaleFeatures },
+      (k) => Math.abs(residual[k]),
+      trust,
+    );
     let trace = 0;
     for (let i = 0; i < n; i++) {
       for (let j = 0; j < n; j++) gram[i * n + j] /= count * size[i] * size[j];
@@ -196,17 +197,23 @@ function fitScale(rows: Float64Array, residual: Float64Array, count: number, mea
   return weights;
 }
 
-/** Adds up AᵀWA into `gram` and AᵀWy into `right` over the rows, for the chosen features. */
-function accumulate(
-  rows: Float64Array,
-  count: number,
-  features: readonly number[],
+/** Rows of features, and which of them a fit uses. */
+interface Design {
+  /** `[row · featureCount + feature]` */
+  readonly rows: Float64Array;
+  readonly count: number;
+  readonly features: readonly number[];
+}
+
+/** AᵀWA as `gram` (n × n) and AᵀWy as `right` (n), over the rows, for n chosen features; W is 1 where absent. */
+function normalEquations(
+  { rows, count, features }: Design,
   y: (k: number) => number,
-  weights: Float64Array | undefined,
-  gram: Float64Array,
-  right: Float64Array,
-): void {
+  weights?: Float64Array,
+): { gram: Float64Array; right: Float64Array } {
   const n = features.length;
+  const gram = new Float64Array(n * n);
+  const right = new Float64Array(n);
   const a = new Float64Array(n);
   for (let k = 0; k < count; k++) {
     const w = weights === undefined ? 1 : weights[k];
@@ -220,6 +227,7 @@ function accumulate(
     }
   }
   for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) gram[i * n + j] = gram[j * n + i];
+  return { gram, right };
 }
 
 /** Solves Gw = r for a symmetric positive definite G (n × n, overwritten) by Cholesky's method. */

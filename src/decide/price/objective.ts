@@ -18,14 +18,14 @@ const bucketsPerDay = 24;
 const rememberedDays = 28;
 
 /**
- * The price that keeps a promise: at most `share` of the time with fewer pods than the load needs. The cheapest price whose shadow
+ * The price that keeps a promise: at most `share` of the time with fewer pods than the load needs. The cheapest price whose simulated policy
  * kept it lately, laxer after a good while, and never far from the price that the share alone would set, as a few days tell little
  * of rare misses. Own misses of the last two days weigh most: bursts come in company, and one uses up much of a promise.
  */
 export class ObjectivePrice {
   private readonly share: number;
   private readonly prices: readonly number[];
-  private shadows: PriceSimulation | undefined;
+  private simulation: PriceSimulation | undefined;
   private shape: LeadShape | undefined;
   private chosen: number;
   private chosenMs = Number.NEGATIVE_INFINITY;
@@ -48,18 +48,18 @@ export class ObjectivePrice {
   /**
    * The price to pay at this tick.
    *
-   * @param known all that is known of the load; asked only when the shadows have to go through the past
+   * @param known all that is known of the load; asked only when the simulation has to go through the past
    * @param online pods that serve now
    */
   at(timeMs: number, forecast: LeadForecast, known: () => KnownLoad, online: number, mostReplicas: number): number {
     const { shape } = forecast;
     if (forecast.method !== "Learned") return this.chosen;
-    if (this.shadows === undefined || shape.lead !== this.shape?.lead || shape.lag !== this.shape?.lag) {
-      this.shadows = PriceSimulation.replay(this.prices, known(), shape, mostReplicas);
+    if (this.simulation === undefined || shape.lead !== this.shape?.lead || shape.lag !== this.shape?.lag) {
+      this.simulation = PriceSimulation.replay(this.prices, known(), shape, mostReplicas);
       this.shape = shape;
       this.serving = [];
       this.chosenMs = Number.NEGATIVE_INFINITY;
-    } else this.shadows.step(forecast.demand, forecast.meanPods, forecast.newest);
+    } else this.simulation.step(forecast.demand, forecast.meanPods, forecast.newest);
 
     this.serving.push(online);
     if (this.serving.length > shape.lag) {
@@ -94,7 +94,7 @@ export class ObjectivePrice {
     const saved = share * this.rows - this.short; // rows that may still be missed
     const budget = share * makeUpDays * shape.day; // rows that two days may miss
     const allowed = share * Math.min(1.5, Math.max(0.1, 1 + saved / budget));
-    const shares = this.shadows?.shortShares() ?? [];
+    const shares = this.simulation?.shortShares() ?? [];
     const kept = shares.findIndex((short) => short <= allowed);
     const price = kept < 0 ? this.prices[this.prices.length - 1] : this.prices[kept];
     const missed = this.lately.reduce((sum, short) => sum + short, 0);

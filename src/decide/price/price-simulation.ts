@@ -1,21 +1,22 @@
 import { Feature, featureCount, type LeadShape, readFeatures } from "../lead/lead-features.ts";
 import { demandOutlookAt, fitLead, type KnownLoad } from "../lead/lead-fit.ts";
 import { tableOfStatistics } from "../lead/load-statistics.ts";
+import { fallenTo } from "../stabilization.ts";
 import { cheapestPods, type DemandDistribution } from "./price.ts";
 
-/** Days over which shadows are compared. */
+/** Days over which the simulated policies are compared. */
 const trailingDays = 5;
 const bucketsPerDay = 24;
 
 /**
- * Policies that run beside the real one without acting, one for each price: how often would each have lacked pods?
- * A shadow wants what its price buys, goes up at once and down late as the real one does, and its pods serve a lead later.
+ * Policies that are simulated beside the real one, one for each price: how often would each have been short of pods?
+ * A simulated policy asks for what its price buys, goes up at once and down late as the real one does, and its pods serve a lead later.
  */
 export class PriceSimulation {
   readonly prices: readonly number[];
   private readonly shape: LeadShape;
   private readonly mostReplicas: number;
-  private readonly shadows: readonly Shadow[];
+  private readonly policies: readonly SimulatedPolicy[];
   /** Rows seen, and rows short of pods a price, in buckets of an hour, oldest first. */
   private buckets: { rows: number; readonly short: Int32Array }[] = [];
   private row = 0;
@@ -24,13 +25,13 @@ export class PriceSimulation {
     this.prices = prices;
     this.shape = shape;
     this.mostReplicas = mostReplicas;
-    this.shadows = prices.map(() => new Shadow(shape));
+    this.policies = prices.map(() => new SimulatedPolicy(shape));
   }
 
   /**
    * One row: what is known of its lead's demand, and the demand that has just become known, of `lag` rows ago.
    *
-   * @param newest pods; NaN where it is not known, and then nobody is judged by it
+   * @param newest pods; NaN where it is not known, and then no policy is evaluated by it
    */
   step(demand: DemandDistribution, meanPods: number, newest: number): void {
     const { shape, buckets } = this;
@@ -41,18 +42,18 @@ export class PriceSimulation {
     this.row++;
     const bucket = buckets[buckets.length - 1];
     const least = Number.isNaN(newest) ? 1 : Math.ceil(newest - 1e-6);
-    let judged = false;
+    let isEvaluated = false;
     for (let j = 0; j < this.prices.length; j++) {
       const wanted = cheapestPods(demand, this.prices[j], meanPods, 1, this.mostReplicas);
-      const ready = this.shadows[j].step(Math.min(Math.max(wanted, least), this.mostReplicas));
+      const ready = this.policies[j].step(Math.min(Math.max(wanted, least), this.mostReplicas));
       if (ready === undefined || Number.isNaN(newest)) continue;
-      judged = true;
+      isEvaluated = true;
       if (ready < newest - 1e-6) bucket.short[j]++;
     }
-    if (judged) bucket.rows++;
+    if (isEvaluated) bucket.rows++;
   }
 
-  /** The share of rows that each price was short in, over the last days; 0 where nothing was judged yet. */
+  /** The share of rows that each price was short in, over the last days; 0 where nothing was evaluated yet. */
   shortShares(): number[] {
     const rows = this.buckets.reduce((sum, bucket) => sum + bucket.rows, 0);
     return this.prices.map((_, j) => {
@@ -62,12 +63,12 @@ export class PriceSimulation {
   }
 
   /**
-   * Runs the shadows through the past: each day with what could be learnt before it.
+   * Runs the policies through the past: each day with what could be learnt before it.
    *
-   * @returns the shadows as they are at the end of what is known
+   * @returns the policies as they are at the end of what is known
    */
   static replay(prices: readonly number[], load: KnownLoad, shape: LeadShape, mostReplicas: number): PriceSimulation {
-    const policies = new PriceSimulation(prices, shape, mostReplicas);
+    const simulation = new PriceSimulation(prices, shape, mostReplicas);
     const { values, length, start, fine } = load;
     const { day, lag } = shape;
     const table = tableOfStatistics(load.seen ?? values, length, start, shape, 0);
@@ -81,17 +82,17 @@ export class PriceSimulation {
         row[Feature.one] = fit.meanLoad;
         const { base, scale } = demandOutlookAt(fit, shape, row);
         const isFine = fine[i - lag + 1] > fine[i - lag];
-        policies.step({ base, scale, tail: fit.tail }, fit.meanPods, isFine ? values[i - lag] : Number.NaN);
+        simulation.step({ base, scale, tail: fit.tail }, fit.meanPods, isFine ? values[i - lag] : Number.NaN);
       }
     }
-    return policies;
+    return simulation;
   }
 }
 
 /** One policy's pods over time, in rows. */
-class Shadow {
+class SimulatedPolicy {
   private readonly shape: LeadShape;
-  /** Pods wanted and pods held in the last rows, in rings. */
+  /** Pods requested and pods kept in the last rows, in rings. */
   private readonly wanted: Int32Array;
   private readonly held: Int32Array;
   private present = 0;
@@ -103,16 +104,12 @@ class Shadow {
     this.held = new Int32Array(shape.lead + shape.lag + 1);
   }
 
-  /** Takes what is wanted now. @returns the pods that served `lag` rows ago, whose demand is known now; undefined at the start */
+  /** Takes the pods requested now. @returns the pods that served `lag` rows ago, whose demand is known now; undefined at the start */
   step(wanted: number): number | undefined {
     const { shape, row } = this;
     this.wanted[row % this.wanted.length] = wanted;
     if (wanted >= this.present) this.present = wanted;
-    else {
-      const soon = this.largestWanted(shape.minute);
-      const isLarge = this.present - soon > Math.max(1, this.present / 10);
-      this.present = isLarge ? soon : Math.min(this.present, this.largestWanted(shape.five));
-    }
+    else this.present = fallenTo(this.present, this.largestWanted(shape.minute), () => this.largestWanted(shape.five));
     this.held[row % this.held.length] = this.present;
     this.row++;
     if (this.row < this.held.length) return undefined;

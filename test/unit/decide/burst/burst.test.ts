@@ -70,7 +70,7 @@ test("a step to two to five times the level bursts at its first value", () => {
         fc.pre(factor * load(at) * (1 - of.noise) > 1.5 * nearby * (1 + of.noise));
         const points = pointsOf(of, 3);
         points.values[n] *= factor;
-        const found = followBurst(undefined, points, n, n * tickMs, shape, always);
+        const found = followBurst(undefined, { points, n, timeMs: n * tickMs, shape, rareSeverity: always });
         expect(found).toBeDefined();
         expect(found!.demand).toBeGreaterThanOrEqual(points.values[n]);
         expect(found!.demand).toBeLessThanOrEqual(2 * points.values[n]);
@@ -90,7 +90,7 @@ describe("a burst under way", () => {
     const points = flat(values);
     let burst: Burst | undefined;
     return values.map((_, k) => {
-      const found = followBurst(burst, points, day + k, (day + k) * tickMs, shape, always);
+      const found = followBurst(burst, { points, n: day + k, timeMs: (day + k) * tickMs, shape, rareSeverity: always });
       burst = found?.burst;
       return found?.demand;
     });
@@ -122,10 +122,11 @@ describe("a burst under way", () => {
     expect(demands.slice(121).every((demand) => demand === undefined)).toBe(true);
   });
 
-  test("a rise that the forecast foretold is none", () => {
+  test("a rise that was forecast is none", () => {
     const points = flat([20]);
-    expect(followBurst(undefined, points, day, 0, shape, always, 19)).toBeUndefined();
-    expect(followBurst(undefined, points, day, 0, shape, always, 12)).toBeDefined();
+    const observed = { points, n: day, timeMs: 0, shape, rareSeverity: always };
+    expect(followBurst(undefined, { ...observed, forecast: 19 })).toBeUndefined();
+    expect(followBurst(undefined, { ...observed, forecast: 12 })).toBeDefined();
   });
 
   test("a burst yesterday does not explain one today, once a week is known", () => {
@@ -305,7 +306,13 @@ describe("as a provider", () => {
   test("a burst under way goes on after a restart", () => {
     const state = { sinceMs: nowMs - 60_000, before: 10, explained: 12, peak: 40 };
     expect(
-      followBurst(JSON.parse(JSON.stringify(state)), { values: [10, 30], start: 0, length: 2 }, 1, nowMs, shape, 1),
+      followBurst(JSON.parse(JSON.stringify(state)), {
+        points: { values: [10, 30], start: 0, length: 2 },
+        n: 1,
+        timeMs: nowMs,
+        shape,
+        rareSeverity: 1,
+      }),
     ).toMatchObject({
       burst: { sinceMs: nowMs - 60_000, peak: 40 },
     });

@@ -14,17 +14,17 @@ function bursty(timeMs: number): number {
   return 8 + (happens && within >= at && within < at + 0.25 ? height : 0);
 }
 
-describe("shadow policies", () => {
+describe("simulated policies", () => {
   const shape = leadShape(tickMs, 60_000, 30_000);
 
   test("a rise is served a lead later: the ticks until then are short", () => {
-    const shadows = new PriceSimulation([1e-6], shape, 100);
+    const simulation = new PriceSimulation([1e-6], shape, 100);
     const calm = { base: 0, scale: 1e-6, tail: exponentialTail };
     const demand = [...new Array(100).fill(10), ...new Array(100).fill(20)];
-    for (const load of demand) shadows.step(calm, 10, load);
+    for (const load of demand) simulation.step(calm, 10, load);
     // Values come a lag late, pods a lead after that: six ticks at 60 s and 30 s.
     const judged = demand.length - (shape.lead + shape.lag);
-    expect(shadows.shortShares()[0] * judged).toBeCloseTo(shape.lead + shape.lag, 6);
+    expect(simulation.shortShares()[0] * judged).toBeCloseTo(shape.lead + shape.lag, 6);
   });
 
   test("a higher price is never short more often", () => {
