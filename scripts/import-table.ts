@@ -68,7 +68,7 @@ export const importTable: Readonly<Record<string, FolderRules>> = {
     imports: ["api", "series", "capacity", "portrait", "stability"],
     isPure: true,
     inside: {
-      price: ["lead"],
+      price: [".", "lead"],
       lead: ["burst", "demand", "gate", "price"],
       burst: ["lead"],
       gate: ["burst", "demand", "lead", "price"],

@@ -21,7 +21,7 @@ const furthest = 3;
 interface Judged {
   readonly timeMs: number;
   readonly actual: number;
-  readonly foretold: number;
+  readonly forecast: number;
   /** Over the gate's window. */
   readonly relativeError: number;
   readonly coverage: number;
@@ -56,7 +56,7 @@ export function accuracyGate(): string {
         ];
       },
     });
-  const most = 1.15 * Math.max(...judged.map(({ actual, foretold }) => Math.max(actual, foretold)));
+  const most = 1.15 * Math.max(...judged.map(({ actual, forecast }) => Math.max(actual, forecast)));
   const line = (x: (value: number) => number, y: (value: number) => number, of: (each: Judged) => number) =>
     curve(at(x), values(of), y);
   const threshold = (x: (value: number) => number, at: number) =>
@@ -67,7 +67,7 @@ export function accuracyGate(): string {
       y: { from: 0, to: most, ticks: round(most, 4), title: "" },
       draw: (x, y) => [
         markup`<path class="line thin" style="${stroke("ink")}" d="${line(x, y, ({ actual }) => actual)}"/>`,
-        markup`<path class="line" style="${stroke("forescale")}" d="${line(x, y, ({ foretold }) => foretold)}"/>`,
+        markup`<path class="line" style="${stroke("forescale")}" d="${line(x, y, ({ forecast }) => forecast)}"/>`,
       ],
     }),
     panel("error over the last hour ÷ that of repeating yesterday; 1 = as good", {
@@ -126,11 +126,11 @@ function outcomes(): Judged[] {
   const judged: Judged[] = [];
   for (let timeMs = shown.fromMs - 2 * dayMs; timeMs < shown.untilMs; timeMs += stepMs) {
     const past = Array.from({ length: days }, (_, k) => pods(timeMs - (k + 1) * dayMs)).filter(Number.isFinite);
-    const foretold = past.reduce((sum, each) => sum + each, 0) / past.length;
+    const forecast = past.reduce((sum, each) => sum + each, 0) / past.length;
     const outcome = {
       timeMs,
       actual: pods(timeMs),
-      foretold,
+      forecast,
       upper: Math.max(...past),
       naive: pods(timeMs - dayMs),
     };
@@ -141,7 +141,7 @@ function outcomes(): Judged[] {
     judged.push({
       timeMs,
       actual: outcome.actual,
-      foretold,
+      forecast,
       relativeError: comparedError / naiveError,
       coverage: covered / count,
       isTrusted: gate.isTrusted,

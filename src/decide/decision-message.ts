@@ -113,8 +113,8 @@ function burst({ demands, requested, lead }: MessageInputs): string {
 
 function distrust({ demands }: MessageInputs): string {
   for (const [name, demand] of demands)
-    if (demand.kind === "Live" && !demand.judgement.isTrusted)
-      return `${observed(name, demand)}, plus the margin of its past rises; its forecast is not trusted: ${demand.judgement.message}`;
+    if (demand.kind === "Live" && !demand.verdict.isTrusted)
+      return `${observed(name, demand)}, plus the margin of its past rises; its forecast is not trusted: ${demand.verdict.message}`;
   return "the forecast is not trusted";
 }
 

@@ -1,6 +1,6 @@
 import type { Rung } from "../api/conditions.ts";
 import type { StabilityDecision } from "../stability/stability.ts";
-import type { Judgement } from "./gate/accuracy-gate.ts";
+import type { GateVerdict } from "./gate/accuracy-gate.ts";
 import type { Lead } from "./lead/lead.ts";
 import type { Proposal } from "./providers/select-proposal.ts";
 import type { GrayStep } from "./steps/gray.ts";
@@ -128,7 +128,7 @@ export interface Decision {
 }
 
 /** The accuracy gate's verdict on the forecast of a metric. */
-export interface ForecastAccuracy extends Judgement {
+export interface ForecastAccuracy extends GateVerdict {
   readonly metric: string;
   /** Quantile that sizes pods, which `coverage` is of. */
   readonly level: number;

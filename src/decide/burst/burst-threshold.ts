@@ -7,7 +7,7 @@ export interface Points {
   readonly length: number;
 }
 
-/** What a rise is judged against, in pods. */
+/** What a rise is compared with, in pods. */
 export interface Explained {
   /** The level that the load stood at before: the mean of the twenty minutes that ended a minute ago. */
   readonly before: number;

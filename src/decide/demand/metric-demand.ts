@@ -1,4 +1,4 @@
-import type { Judgement } from "../gate/accuracy-gate.ts";
+import type { GateVerdict } from "../gate/accuracy-gate.ts";
 import type { LeadForecast } from "../lead/lead-demand.ts";
 
 /** What one metric asks for at a tick, in pods. */
@@ -19,7 +19,7 @@ export interface LiveDemand {
   /** Whether nothing was learnt as history, long enough, does not show what happens within minutes. */
   readonly isCoarse: boolean;
   /** What the gate says of the forecast; where it is not trusted, `wanted` rests on what was observed alone. */
-  readonly judgement: Judgement;
+  readonly verdict: GateVerdict;
   /** Pods that a burst under way asks for; undefined while there is none, or no Burst provider uses the metric. */
   readonly burst: number | undefined;
   /** Age of `observed`: 0, or a little more where values are late or implausible. */

@@ -25,7 +25,7 @@ export interface MetricNoise {
 
 /**
  * Takes the noise off live values. Of some smoothers that follow level and slope side by side, the one whose next value came out
- * best lately is believed; values without noise pass unchanged, and so do jumps that noise does not explain.
+ * best lately is used; values without noise pass unchanged, and so do jumps that noise does not explain.
  *
  * **Source**: alpha-beta filters (Kalata 1984), chosen by their own errors.
  */
@@ -91,7 +91,7 @@ class Smoother {
     this.trendGain = 2 * (2 - gain) - 4 * Math.sqrt(1 - gain);
   }
 
-  /** @param share the noise's deviation as a share of the value @returns by how much the value was not as foretold */
+  /** @param share the noise's deviation as a share of the value @returns the residual of the value */
   next(value: number, share: number): number {
     const { before } = this;
     this.before = value;
@@ -99,10 +99,10 @@ class Smoother {
       this.level = value;
       return 0;
     }
-    const foretold = this.level + this.trend;
-    const error = value - foretold;
+    const forecast = this.level + this.trend;
+    const error = value - forecast;
     const isNoise = Math.abs(error) <= gate * share * Math.abs(value);
-    this.level = isNoise ? Math.max(0, foretold + this.gain * error) : value;
+    this.level = isNoise ? Math.max(0, forecast + this.gain * error) : value;
     this.trend = share === 0 ? value - before : this.trend + this.trendGain * error;
     return error;
   }

@@ -30,7 +30,7 @@ export interface MetricTick {
   readonly online: number;
   /** Gives the stored forecast. */
   readonly forecast: () => LoadForecast | undefined;
-  /** Whether the stored forecast is at hand anyway, and so judged at every tick; else it is asked for only where it is needed. */
+  /** Whether the stored forecast is available anyway, and so evaluated at every tick; else it is asked for only where it is needed. */
   readonly hasForecast: boolean;
   readonly maxReplicas: number;
 }
@@ -196,7 +196,7 @@ export class MetricRecommender {
       usesForecast,
       isCut: wanted > limit || (method === "Forecast" && stored !== undefined && stored.isCut),
       isCoarse: forecast?.isCoarse ?? false,
-      judgement: evaluator.judgement(tick.timeMs),
+      verdict: evaluator.verdict(tick.timeMs),
       burst: this.watchesBursts ? this.burstPods(tick, band) : undefined,
       silentMs: tick.timeMs - this.lastLiveMs,
     };

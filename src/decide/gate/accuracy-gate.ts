@@ -21,7 +21,7 @@ export function gateRules(spec: Pick<Prediction, "accuracyGate"> | undefined): G
 
 /** What replaying a history says of a forecast. */
 export interface Backtest {
-  /** Mean absolute error and mean of what came, pods. */
+  /** Mean absolute error and mean of the actual demand, pods. */
   readonly error: number;
   readonly load: number;
   /** Error as a share of the error of repeating the last season. */
@@ -32,18 +32,18 @@ export interface Backtest {
 export type GateReason = "AsExpected" | "BacktestPassed" | "BacktestFailed" | "NotAccurate";
 
 /** Whether a forecast may decide, and the figures behind it. */
-export interface Judgement {
+export interface GateVerdict {
   readonly isTrusted: boolean;
   readonly reason: GateReason;
   /** One sentence for people. */
   readonly message: string;
-  /** Error as a share of the load; NaN where nothing could be compared. Over the last day; of the backtest until a window has been judged. */
+  /** Error as a share of the load; NaN where nothing could be compared. Over the last day; of the backtest until a window has been evaluated. */
   readonly error: number;
   readonly relativeError: number;
-  /** Share of what came at or below the quantile that sizes pods, over the last day. */
+  /** Share of actual values at or below the quantile that sizes pods, over the last day. */
   readonly coverage: number;
   readonly samples: number;
-  /** Whether there was a season to compare with, live or in the backtest; else nothing has judged the forecast yet. */
+  /** Whether there was a season to compare with, live or in the backtest; else the forecast has not been evaluated yet. */
   readonly isCompared: boolean;
   readonly hasDrifted: boolean;
 }
@@ -54,9 +54,9 @@ export interface GateState {
   readonly reason: GateReason;
 }
 
-/** Windows are kept in so many parts, and judged from nine of them on. */
+/** Windows are kept in so many parts, and evaluated from nine of them on. */
 const parts = 12;
-const judgedParts = 9;
+const evaluatedParts = 9;
 /** Errors below a twentieth of the load, or half a pod, are none: then even a repeated season can be better by chance. */
 const smallShare = 0.05;
 const smallPods = 0.5;
@@ -72,7 +72,7 @@ const backPart = 0.5;
 const dayMs = 86_400_000;
 
 /**
- * Judges a forecast by what came: its rolling error against that of repeating the last season, the coverage of its quantile, and
+ * Evaluates a forecast by the actual demand: its rolling error against that of repeating the last season, the coverage of its quantile, and
  * drift. Distrusts one whose error was too large for a whole window (half of one where it drifts as well), and trusts it again once it has
  * been good for half of one. Between the two it stays as it is.
  */
@@ -88,7 +88,7 @@ export class AccuracyGate {
   /** Since when the error has been too large, or good enough again; NaN where it is not. */
   private badSinceMs = Number.NaN;
   private goodSinceMs = Number.NaN;
-  private isJudged = false;
+  private isEvaluated = false;
 
   /** @param level quantile that sizes pods, in (0, 1) */
   constructor(rules: GateRules, level: number, state: GateState = { isTrusted: true, reason: "AsExpected" }) {
@@ -100,10 +100,10 @@ export class AccuracyGate {
     this.reason = state.reason;
   }
 
-  /** Takes in what a replay of the history says. It counts until a window has been judged live. */
+  /** Takes in what a replay of the history says. It counts until a window has been evaluated live. */
   learn(backtest: Backtest): void {
     this.backtest = backtest;
-    if (this.isJudged || this.reason === "NotAccurate") return;
+    if (this.isEvaluated || this.reason === "NotAccurate") return;
     const isBad = matters(backtest.error, backtest.load) && backtest.relativeError > this.rules.maxError;
     this.trusted = !isBad || !this.rules.enabled;
     this.reason = isBad ? "BacktestFailed" : "BacktestPassed";
@@ -111,18 +111,18 @@ export class AccuracyGate {
 
   /** Takes in an outcome; times ascend. */
   add(outcome: Outcome): void {
-    if (!Number.isFinite(outcome.actual) || !Number.isFinite(outcome.foretold)) return;
+    if (!Number.isFinite(outcome.actual) || !Number.isFinite(outcome.forecast)) return;
     this.window.add(outcome);
     this.day.add(outcome);
-    this.drift.add(outcome.timeMs, outcome.actual - outcome.foretold);
-    this.judge(outcome.timeMs);
+    this.drift.add(outcome.timeMs, outcome.actual - outcome.forecast);
+    this.evaluate(outcome.timeMs);
   }
 
-  private judge(timeMs: number): void {
+  private evaluate(timeMs: number): void {
     const { maxError, windowMs, enabled } = this.rules;
     const sums = this.window.sums(timeMs);
-    if (sums.filled < judgedParts) return; // too little was seen: things stay as they are
-    this.isJudged = true;
+    if (sums.filled < evaluatedParts) return; // too little is known: the verdict stays as it is
+    this.isEvaluated = true;
     const isBad = this.isBad(sums, maxError);
     this.badSinceMs = !isBad ? Number.NaN : Number.isNaN(this.badSinceMs) ? timeMs : this.badSinceMs;
     const isGood = !this.isBad(sums, backShare * maxError, 0);
@@ -158,11 +158,11 @@ export class AccuracyGate {
   }
 
   /** The verdict as it stands. */
-  judgement(timeMs: number): Judgement {
+  verdict(timeMs: number): GateVerdict {
     const { isTrusted, reason, backtest } = this;
     const seen = this.day.sums(timeMs);
     const figures =
-      seen.count > 0 && (this.isJudged || backtest === undefined)
+      seen.count > 0 && (this.isEvaluated || backtest === undefined)
         ? {
             error: share(seen.error, seen.load),
             relativeError: seen.filled > 0 ? share(seen.comparedError, seen.naiveError) : Number.NaN,
@@ -190,8 +190,8 @@ export class AccuracyGate {
       case "NotAccurate": {
         const drifted = this.drift.hasDrifted ? ", and it drifts" : "";
         const covered = `its quantile held for ${percent(sums.covered / sums.count)} of the time`;
-        return sums.filled < judgedParts
-          ? "its errors were too large, and too little has been seen since"
+        return sums.filled < evaluatedParts
+          ? "its errors were too large, and too few values have come since"
           : `over the last ${minutes} min its error was ${against(lately)} (${percent(maxError)} is allowed), ${covered}${drifted}`;
       }
       case "BacktestFailed":
@@ -200,7 +200,7 @@ export class AccuracyGate {
         return `replayed over the history its error is ${against(this.backtest?.relativeError ?? Number.NaN)}`;
       case "AsExpected":
         return Number.isNaN(relativeError)
-          ? "no season has passed yet to judge it by"
+          ? "no season has passed yet to compare it with"
           : `over the last day its error is ${against(relativeError)}`;
     }
   }

@@ -7,7 +7,7 @@ const recent = 0.1;
 /** A shift of the mean by more than this many usual residuals adds up; at the threshold it is drift. */
 const slack = 1;
 const threshold = 8;
-/** Residuals needed before any judgement. */
+/** Residuals needed before any verdict. */
 const warmUp = 30;
 
 /**
@@ -24,7 +24,7 @@ export class Drift {
   private seen = 0;
   private lastMs = Number.NEGATIVE_INFINITY;
 
-  /** @param residual what came, less what was foretold */
+  /** @param residual the actual value less the forecast */
   add(timeMs: number, residual: number): void {
     if (timeMs - this.lastMs < apartMs) return;
     this.lastMs = timeMs;

@@ -3,12 +3,12 @@ import { type LoadForecast, meanAhead } from "../demand/load-forecast.ts";
 import type { KnownDemand } from "../lead/lead-demand.ts";
 import { residualAt } from "../lead/residual-tail.ts";
 import type { DemandDistribution } from "../price/price.ts";
-import { AccuracyGate, type Backtest, type GateRules, type GateState, type Judgement } from "./accuracy-gate.ts";
+import { AccuracyGate, type Backtest, type GateRules, type GateState, type GateVerdict } from "./accuracy-gate.ts";
 import { ForecastLedger, type Grid } from "./forecast-ledger.ts";
 
 export type EvaluatorState = GateState;
 
-/** One forecast under judgement: what it foretold at the lead, what came, and the gate's verdict. */
+/** One forecast under evaluation: what it forecast at the lead, what came, and the gate's verdict. */
 export class ForecastEvaluator {
   private readonly gate: AccuracyGate;
   private readonly ledger = new ForecastLedger();
@@ -60,9 +60,9 @@ export class ForecastEvaluator {
   }
 
   /**
-   * Compares what was foretold with what came, up to point `newest`.
+   * Compares forecasts with the actual demand, up to point `newest`.
    *
-   * @returns the upper end of what was foretold for the stretch that ended last; NaN where none ended now
+   * @returns the upper end of the forecast for the stretch that ended last; NaN where none ended now
    */
   settle(grid: Grid, newest: number): number {
     let upper = Number.NaN;
@@ -73,8 +73,8 @@ export class ForecastEvaluator {
     return upper;
   }
 
-  judgement(timeMs: number): Judgement {
-    return this.gate.judgement(timeMs);
+  verdict(timeMs: number): GateVerdict {
+    return this.gate.verdict(timeMs);
   }
 
   state(): EvaluatorState {

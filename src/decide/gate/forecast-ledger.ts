@@ -1,12 +1,12 @@
 import type { Points } from "../burst/burst-threshold.ts";
 import type { Outcome } from "./outcome.ts";
 
-/** Something that was foretold about a stretch of the load. */
+/** A forecast of one stretch of the load. */
 export interface IssuedForecast {
   /** The stretch, ends included: milliseconds since the Unix epoch. */
   readonly fromMs: number;
   readonly toMs: number;
-  /** Whether it was foretold of the stretch's largest value or of its mean. */
+  /** Whether it forecasts the stretch's largest value or its mean. */
   readonly of: "Largest" | "Mean";
   readonly middle: number;
   readonly upper: number;
@@ -20,12 +20,12 @@ export interface Grid extends Points {
 
 const dayMs = 86_400_000;
 
-/** Keeps what was foretold until it is known what came. */
+/** Keeps forecasts until the actual values are known. */
 export class ForecastLedger {
   private pending: IssuedForecast[] = [];
 
-  add(foretold: IssuedForecast): void {
-    this.pending.push(foretold);
+  add(forecast: IssuedForecast): void {
+    this.pending.push(forecast);
   }
 
   /**
@@ -43,7 +43,7 @@ export class ForecastLedger {
       if (Number.isNaN(actual)) continue;
       const yesterday = loadOver(grid, fromMs - dayMs, toMs - dayMs, of);
       const naive = Number.isNaN(yesterday) ? loadOver(grid, fromMs - 7 * dayMs, toMs - 7 * dayMs, of) : yesterday;
-      outcomes.push({ timeMs: toMs, actual, foretold: middle, upper, naive });
+      outcomes.push({ timeMs: toMs, actual, forecast: middle, upper, naive });
     }
     this.pending = done > 0 ? this.pending.slice(done) : this.pending;
     return outcomes;

@@ -37,12 +37,12 @@ export class RollingSums {
     this.ring = Array.from({ length: parts }, () => empty(Number.NEGATIVE_INFINITY));
   }
 
-  add({ timeMs, actual, foretold, upper, naive }: Outcome): void {
+  add({ timeMs, actual, forecast, upper, naive }: Outcome): void {
     const index = Math.floor(timeMs / this.partMs);
     const place = ((index % this.ring.length) + this.ring.length) % this.ring.length;
     if (this.ring[place].index !== index) this.ring[place] = empty(index);
     const part = this.ring[place];
-    const error = Math.abs(actual - foretold);
+    const error = Math.abs(actual - forecast);
     part.count++;
     part.load += Math.abs(actual);
     part.error += error;

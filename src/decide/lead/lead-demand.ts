@@ -11,7 +11,7 @@ import { demandOutlookAt, fitLead, type KnownLoad, type LeadFit } from "./lead-f
 import { LiveStatistics } from "./load-statistics.ts";
 import { exponentialTail, type ResidualTail, residualTailOf } from "./residual-tail.ts";
 
-/** How the largest demand over the lead was foretold. */
+/** How the largest demand over the lead was forecast. */
 export interface LeadForecast {
   /** Learned: from slopes, recent rises and earlier days. Margin: the newest value and how far demand rose above it so far. */
   readonly method: "Learned" | "Margin";
@@ -115,7 +115,7 @@ export class LeadDemand {
   }
 
   /**
-   * The highest demand of the last two weeks but for half an hour around its peak, pods: a value gone wild proves nothing. Where no
+   * The highest demand of the last two weeks but for half an hour around its peak, pods: an outlier proves nothing. Where no
    * more is known it is the peak.
    */
   proven(): number {
@@ -175,7 +175,7 @@ export class LeadDemand {
     return { method: "Margin", newest: x, demand, meanPods, shape, isCoarse };
   }
 
-  /** What the last fit would have foretold of the rows that it was learnt from; undefined where there is no fit. */
+  /** What the last fit would have forecast for the rows that it was learnt from; undefined where there is no fit. */
   get backtest(): Backtest | undefined {
     return this.fit?.backtest;
   }

@@ -1,6 +1,6 @@
 /**
- * What the largest load of the next minutes is foretold from: slopes of the last minutes, how far the load stands below its
- * recent peaks, what the same hours of earlier days did next, and how much rises surprised lately. A feature is in pods.
+ * What the largest load of the next minutes is forecast from: slopes of the last minutes, how far the load stands below its
+ * recent peaks, what the same hours of earlier days did next, and how large the residuals of rises were lately. A feature is in pods.
  *
  * Row `i` is a decision taken at point `i` of the grid. It knows points up to `i − lag`, and asks for the largest demand over
  * `[i, i + lead]`.

@@ -7,7 +7,7 @@ import { type ResidualTail, residualAt, residualTailOf } from "./residual-tail.t
 export interface LeadFit {
   readonly base: Float64Array; // a weight for each of `baseFeatures`
   readonly scale: Float64Array; // a weight for each of `scaleFeatures`, none negative
-  /** Added to the scale, pods: a load that never surprised may still do so. */
+  /** Added to the scale, pods: a load without residuals so far may still have some. */
   readonly scaleFloor: number;
   readonly tail: ResidualTail;
   /** Mean demand, and mean of the pods that a clairvoyant would have run: what a pod more costs is measured by it. */

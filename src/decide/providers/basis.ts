@@ -23,9 +23,9 @@ export function reasonOf(
   const live = all.filter((demand) => demand.kind === "Live");
   if (selected.provider === "Burst")
     return live.some(({ burst }) => burst === selected.replicas) ? "Burst" : "Observed";
-  const distrusted = live.find(({ judgement }) => !judgement.isTrusted);
+  const distrusted = live.find(({ verdict }) => !verdict.isTrusted);
   if (forecastMetrics.size > 0 && distrusted)
-    return distrusted.judgement.reason === "BacktestFailed" ? "BacktestFailed" : "NotAccurate";
+    return distrusted.verdict.reason === "BacktestFailed" ? "BacktestFailed" : "NotAccurate";
   if (selected.provider === "Reactive") return "Observed";
   const binding = live.find(({ wanted }) => wanted === selected.replicas);
   if (binding?.isCut) return "ForecastCut";
@@ -51,8 +51,8 @@ export function accuracyOf(
   let first: ForecastAccuracy | undefined;
   for (const [metric, demand] of demands) {
     if (demand.kind !== "Live" || !forecastMetrics.has(metric)) continue;
-    if (!demand.judgement.isTrusted) return { metric, level, ...demand.judgement };
-    first ??= { metric, level, ...demand.judgement };
+    if (!demand.verdict.isTrusted) return { metric, level, ...demand.verdict };
+    first ??= { metric, level, ...demand.verdict };
   }
   return first;
 }

@@ -1,4 +1,4 @@
-/** A number of replicas that somebody proposes. */
+/** A number of replicas that a provider proposes. */
 export interface Proposal {
   /** Static, Cron, Predictive, Reactive, Burst or the name of an external generator. */
   readonly provider: string;

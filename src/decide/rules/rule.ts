@@ -33,7 +33,7 @@ export interface Situation {
 /** What a chain of rules remembers until the next decision. */
 export interface RuleMemory {
   readonly stabilized?: StabilizedReplicas;
-  /** Since when nobody has proposed anything. */
+  /** Since when there has been no proposal. */
   readonly unknownSinceMs?: number;
 }
 

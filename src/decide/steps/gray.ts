@@ -38,7 +38,7 @@ export interface GrayInput {
   readonly observed: number;
   readonly up?: GrayStrategy;
   readonly down?: GrayStrategy;
-  /** Whether no step may be made and no pod let go: a check failed, or a rollout is under way. */
+  /** Whether no step may be made and no pod removed: a check failed, or a rollout is under way. */
   readonly isHeld: boolean;
   /** How many pods may be out of service at once; undefined where nothing limits it. */
   readonly room?: number;
@@ -78,7 +78,7 @@ export function stepGray(state: GrayState | undefined, input: GrayInput): GraySt
   return fall(falls, last?.online ?? Math.min(present, wanted), input);
 }
 
-/** Pods found out of service: somebody began a change that we know nothing of. */
+/** Pods found out of service: a change was begun that nothing is remembered of. */
 function restored({ nowMs, present, out, down }: GrayInput): GrayState {
   if (out === 0 || down === undefined) return { falls: [], online: present };
   const times = { beganMs: nowMs, stepMs: nowMs };

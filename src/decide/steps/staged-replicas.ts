@@ -31,7 +31,7 @@ export interface StagedInput {
   /** Most pods in all. */
   readonly maxReplicas: number;
   readonly behavior: Pick<Behavior, "scaleUp" | "scaleDown"> | undefined;
-  /** Whether a rollout is under way, or nobody knows what is needed: then no step is made and no pod let go. */
+  /** Whether a rollout is under way, or it is not known what is needed: then no step is made and no pod removed. */
   readonly isHeld: boolean;
   /** What the checkers let changes do; where absent there are none. */
   readonly stability?: StabilityDecision["action"];
@@ -48,7 +48,7 @@ export interface StagedReplicas {
 
 /**
  * Pods that are in service or on their way there, of all that the target's spec.replicas asks for. What was wanted out of service may not
- * be so yet, and what was let go may still be there: both count as out, as far as what was wanted in service leaves them.
+ * be so yet, and pods that are to be removed may still be there: both count as out, as far as what was wanted in service leaves them.
  *
  * @param specReplicas of the target
  */

@@ -34,7 +34,7 @@ const live: LiveDemand = {
   usesForecast: true,
   isCut: false,
   isCoarse: false,
-  judgement: {
+  verdict: {
     isTrusted: true,
     reason: "AsExpected",
     message: "",

@@ -19,7 +19,7 @@ function feed(gate: AccuracyGate, hours: number, error: number, naive: number, f
   let timeMs = fromMs;
   for (; timeMs < fromMs + hours * hourMs; timeMs += tickMs) {
     const sign = random() < 0.5 ? -1 : 1;
-    gate.add({ timeMs, actual: 10, foretold: 10 + sign * error, upper: 10 + error, naive: 10 + naive });
+    gate.add({ timeMs, actual: 10, forecast: 10 + sign * error, upper: 10 + error, naive: 10 + naive });
   }
   return timeMs;
 }
@@ -39,7 +39,7 @@ describe("the gate", () => {
     const at = feed(gate, 1.5, 3, 2, nowMs); // a window to fill, and half of one
     expect(gate.isTrusted).toBe(true);
     feed(gate, 0.5, 3, 2, at);
-    expect(gate.judgement(at + hourMs / 2)).toMatchObject({ isTrusted: false, reason: "NotAccurate" });
+    expect(gate.verdict(at + hourMs / 2)).toMatchObject({ isTrusted: false, reason: "NotAccurate" });
   });
 
   test("trusts again what has been good for a while, and not at the first good value", () => {
@@ -48,7 +48,7 @@ describe("the gate", () => {
     at = feed(gate, 0.25, 1, 2, at);
     expect(gate.isTrusted).toBe(false);
     at = feed(gate, 2, 1, 2, at);
-    expect(gate.judgement(at)).toMatchObject({ isTrusted: true, reason: "AsExpected" });
+    expect(gate.verdict(at)).toMatchObject({ isTrusted: true, reason: "AsExpected" });
   });
 
   test("an error that stays between the two thresholds changes nothing, either way", () => {
@@ -65,7 +65,7 @@ describe("the gate", () => {
       gate.add({
         timeMs: nowMs + k * tickMs,
         actual: spike ? 60 : 10,
-        foretold: 10.4,
+        forecast: 10.4,
         upper: 12,
         naive: spike ? 60 : 10.6,
       });
@@ -81,21 +81,21 @@ describe("the gate", () => {
 
   test("a quantile that hardly ever holds is distrusted, though the season is worse", () => {
     const gate = new AccuracyGate(rules, 0.95);
-    for (let k = 0; k < 600; k++) gate.add({ timeMs: nowMs + k * tickMs, actual: 10, foretold: 8, upper: 9, naive: 2 });
-    expect(gate.judgement(nowMs + 600 * tickMs)).toMatchObject({ isTrusted: false, coverage: 0 });
+    for (let k = 0; k < 600; k++) gate.add({ timeMs: nowMs + k * tickMs, actual: 10, forecast: 8, upper: 9, naive: 2 });
+    expect(gate.verdict(nowMs + 600 * tickMs)).toMatchObject({ isTrusted: false, coverage: 0 });
   });
 
   test("without a season to compare with, what was is kept", () => {
     const gate = new AccuracyGate(rules, 0.95);
     for (let k = 0; k < 2000; k++)
-      gate.add({ timeMs: nowMs + k * tickMs, actual: 10, foretold: 30, upper: 30, naive: Number.NaN });
-    const judgement = gate.judgement(nowMs + 2000 * tickMs);
-    expect(judgement).toMatchObject({
+      gate.add({ timeMs: nowMs + k * tickMs, actual: 10, forecast: 30, upper: 30, naive: Number.NaN });
+    const verdict = gate.verdict(nowMs + 2000 * tickMs);
+    expect(verdict).toMatchObject({
       isTrusted: true,
       reason: "AsExpected",
       message: expect.stringContaining("no season"),
     });
-    expect(judgement.error).toBeCloseTo(2);
+    expect(verdict.error).toBeCloseTo(2);
   });
 
   test("drift halves the wait", () => {
@@ -105,12 +105,12 @@ describe("the gate", () => {
       let at = nowMs;
       for (let k = 0; k < 720; k++, at += tickMs) {
         const error = random() - 0.5;
-        gate.add({ timeMs: at, actual: 10, foretold: 10 + error, upper: 11, naive: 12 });
+        gate.add({ timeMs: at, actual: 10, forecast: 10 + error, upper: 11, naive: 12 });
       }
       const beginsMs = at;
       for (; gate.isTrusted && at < beginsMs + 8 * hourMs; at += tickMs) {
         const sign = drifts || Math.floor(at / 120_000) % 2 === 0 ? -1 : 1;
-        gate.add({ timeMs: at, actual: 10, foretold: 10 + 4 * sign, upper: 15, naive: 12 });
+        gate.add({ timeMs: at, actual: 10, forecast: 10 + 4 * sign, upper: 15, naive: 12 });
       }
       return at - beginsMs;
     };
@@ -121,18 +121,18 @@ describe("the gate", () => {
     const gate = new AccuracyGate({ ...rules, enabled: false }, 0.95);
     gate.learn(backtest(4));
     const at = feed(gate, 4, 4, 1, nowMs);
-    expect(gate.judgement(at)).toMatchObject({ isTrusted: true, relativeError: 4 });
+    expect(gate.verdict(at)).toMatchObject({ isTrusted: true, relativeError: 4 });
   });
 
   test("figures: error over the load, over the season's error, and the share below the quantile", () => {
     const gate = new AccuracyGate(rules, 0.95);
     const at = feed(gate, 2, 1, 4, nowMs);
-    expect(gate.judgement(at)).toMatchObject({ error: 0.1, relativeError: 0.25, coverage: 1, samples: 480 });
+    expect(gate.verdict(at)).toMatchObject({ error: 0.1, relativeError: 0.25, coverage: 1, samples: 480 });
   });
 
   test("any outcomes give a verdict with a sentence, and never a figure below 0", () => {
     const value = fc.oneof(fc.double({ min: 0, max: 1e9 }), fc.constant(0), fc.constant(Number.NaN));
-    const outcome = fc.record({ actual: value, foretold: value, upper: value, naive: value });
+    const outcome = fc.record({ actual: value, forecast: value, upper: value, naive: value });
     fc.assert(
       fc.property(
         fc.array(outcome, { maxLength: 60 }),
@@ -142,9 +142,9 @@ describe("the gate", () => {
           outcomes.forEach((each, k) => {
             gate.add({ timeMs: nowMs + k * apart, ...each } satisfies Outcome);
           });
-          const judgement = gate.judgement(nowMs + outcomes.length * apart);
-          expect(judgement.message).not.toMatch(/NaN|undefined/);
-          for (const figure of [judgement.error, judgement.relativeError, judgement.coverage])
+          const verdict = gate.verdict(nowMs + outcomes.length * apart);
+          expect(verdict.message).not.toMatch(/NaN|undefined/);
+          for (const figure of [verdict.error, verdict.relativeError, verdict.coverage])
             expect(figure >= 0 || Number.isNaN(figure)).toBe(true);
         },
       ),
@@ -160,7 +160,7 @@ describe("the backtest of day 0", () => {
   ])("$name", ({ given, reason }) => {
     const gate = new AccuracyGate(rules, 0.95);
     gate.learn(given);
-    expect(gate.judgement(nowMs)).toMatchObject({ isTrusted: reason === "BacktestPassed", reason, samples: 400 });
+    expect(gate.verdict(nowMs)).toMatchObject({ isTrusted: reason === "BacktestPassed", reason, samples: 400 });
   });
 
   test("counts until live values have been judged: a failed one comes back by itself", () => {
@@ -168,7 +168,7 @@ describe("the backtest of day 0", () => {
     gate.learn(backtest(1.3));
     const at = feed(gate, 2, 1, 2, nowMs);
     gate.learn(backtest(1.4));
-    expect(gate.judgement(at)).toMatchObject({ isTrusted: true, reason: "AsExpected" });
+    expect(gate.verdict(at)).toMatchObject({ isTrusted: true, reason: "AsExpected" });
   });
 
   test("a verdict outlives a new recommender, and a fresh backtest does not wash off live errors", () => {
@@ -249,7 +249,7 @@ describe("a day that is unlike the days before", () => {
 describe("the ledger", () => {
   const values = Float64Array.from({ length: 3 * 96 }, (_, i) => (i % 96) + (i >= 192 ? 5 : 0));
   const grid = { values, start: 0, length: values.length, originMs: nowMs, stepMs: 900_000 };
-  const foretold = (of: "Largest" | "Mean") => {
+  const forecast = (of: "Largest" | "Mean") => {
     const ledger = new ForecastLedger();
     const at = (point: number) => nowMs + point * 900_000;
     ledger.add({ fromMs: at(210), toMs: at(214), of, middle: 20, upper: 30 });
@@ -258,14 +258,14 @@ describe("the ledger", () => {
   };
 
   test("compares with what came, and with the day before", () => {
-    expect(foretold("Largest").settle(grid, 216)).toEqual([
-      { timeMs: nowMs + 214 * 900_000, actual: 27, foretold: 20, upper: 30, naive: 22 },
+    expect(forecast("Largest").settle(grid, 216)).toEqual([
+      { timeMs: nowMs + 214 * 900_000, actual: 27, forecast: 20, upper: 30, naive: 22 },
     ]);
-    expect(foretold("Mean").settle(grid, 216)[0]).toMatchObject({ actual: 25, naive: 20 });
+    expect(forecast("Mean").settle(grid, 216)[0]).toMatchObject({ actual: 25, naive: 20 });
   });
 
   test("tells each outcome once, and none before its end is known", () => {
-    const ledger = foretold("Largest");
+    const ledger = forecast("Largest");
     expect(ledger.settle(grid, 213)).toEqual([]);
     expect(ledger.settle(grid, 214)).toHaveLength(1);
     expect(ledger.settle(grid, 250)).toHaveLength(1);

@@ -17,7 +17,7 @@ const late: MetricDemand = {
   usesForecast: true,
   isCut: false,
   isCoarse: false,
-  judgement: {
+  verdict: {
     isTrusted: true,
     reason: "AsExpected",
     message: "",
