@@ -6,8 +6,8 @@ import { type Markup, markup } from "../../src/backtest/report/markup.ts";
 import { rollForecasts } from "../../src/backtest/rolling-forecasts.ts";
 import { tickMs } from "../../src/backtest/workload.ts";
 import type { Decision } from "../../src/decide/decision.ts";
+import { exceedance } from "../../src/decide/demand/residual-tail.ts";
 import { LeadDemand } from "../../src/decide/lead/lead-demand.ts";
-import { exceedance } from "../../src/decide/lead/residual-tail.ts";
 import { cheapestPods, priceOfQuantile } from "../../src/decide/price/price.ts";
 import { before, dayMs, departureRate, hourMs, minuteMs } from "./departures.ts";
 import {

@@ -1,8 +1,8 @@
 import type { Headroom } from "../api/fields/prediction.ts";
 import type { DecisionReason } from "./decision.ts";
-import { type LiveDemand, type MetricDemand, wholePods } from "./demand/metric-demand.ts";
-import { decayMs, holdMs } from "./demand/metric-recommender.ts";
 import type { Lead } from "./lead/lead.ts";
+import { type LiveDemand, type MetricDemand, wholePods } from "./metric/metric-demand.ts";
+import { decayMs, holdMs } from "./metric/metric-recommender.ts";
 import type { Proposal } from "./providers/select-proposal.ts";
 
 /** All that the message of a decision draws on. */

@@ -7,12 +7,12 @@ import type { Series } from "../series/series.ts";
 import type { Decision, DecisionTick, ScalingConstraints } from "./decision.ts";
 import { decisionMessage } from "./decision-message.ts";
 import type { LoadForecast } from "./demand/load-forecast.ts";
-import { type MetricDemand, observedPods } from "./demand/metric-demand.ts";
-import { MetricDemands } from "./demand/metric-demands.ts";
-import type { MetricState } from "./demand/metric-recommender.ts";
 import { type Sizing, sizingByCapacity, sizingByTargets } from "./demand/sizing.ts";
 import { gateRules } from "./gate/accuracy-gate.ts";
 import { type Lead, measureLead, rememberStarts } from "./lead/lead.ts";
+import { type MetricDemand, observedPods } from "./metric/metric-demand.ts";
+import { MetricDemands } from "./metric/metric-demands.ts";
+import type { MetricState } from "./metric/metric-recommender.ts";
 import { accuracyOf, reasonOf, rungOf } from "./providers/basis.ts";
 import {
   burstProposals,

@@ -1,11 +1,5 @@
-import type { LeadShape } from "../lead/lead-features.ts";
-
-/** Demand in pods on a regular grid; points `[start, length)` are known. */
-export interface Points {
-  readonly values: ArrayLike<number>;
-  readonly start: number;
-  readonly length: number;
-}
+import type { Points } from "../demand/grid.ts";
+import type { LeadShape } from "../demand/lead-shape.ts";
 
 /** What a rise is compared with, in pods. */
 export interface Explained {

@@ -1,5 +1,6 @@
-import type { LeadShape } from "../lead/lead-features.ts";
-import { explain, type Points } from "./burst-threshold.ts";
+import type { Points } from "../demand/grid.ts";
+import type { LeadShape } from "../demand/lead-shape.ts";
+import { explain } from "./burst-threshold.ts";
 
 /** A burst that is under way, as plain JSON. */
 export interface Burst {

@@ -1,5 +1,5 @@
-import type { LeadShape } from "../lead/lead-features.ts";
-import type { Points } from "./burst-threshold.ts";
+import type { Points } from "../demand/grid.ts";
+import type { LeadShape } from "../demand/lead-shape.ts";
 
 /** Below this share of the lowest that earlier days had, today is unlike them. */
 const farBelow = 0.8;

@@ -1,4 +1,4 @@
-import type { Backtest } from "../gate/accuracy-gate.ts";
+import type { Backtest } from "./backtest.ts";
 
 /** A forecast of a load, as the decision reads it; step `k` covers `[startMs + k·stepMs, startMs + (k + 1)·stepMs)`. */
 export interface LoadForecast {

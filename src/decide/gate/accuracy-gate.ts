@@ -1,5 +1,6 @@
 import type { Prediction } from "../../api/fields/prediction.ts";
 import { parseDuration } from "../../api/values/duration.ts";
+import type { Backtest } from "../demand/backtest.ts";
 import { Drift } from "./drift.ts";
 import type { Outcome } from "./outcome.ts";
 import { RollingSums, type Sums } from "./rolling-sums.ts";
@@ -17,16 +18,6 @@ export interface GateRules {
 export function gateRules(spec: Pick<Prediction, "accuracyGate"> | undefined): GateRules {
   const { enabled = true, maxError = "100%", window = "1h" } = spec?.accuracyGate ?? {};
   return { enabled, maxError: Number.parseFloat(maxError) / 100, windowMs: parseDuration(window) };
-}
-
-/** What replaying a history says of a forecast. */
-export interface Backtest {
-  /** Mean absolute error and mean of the actual demand, pods. */
-  readonly error: number;
-  readonly load: number;
-  /** Error as a share of the error of repeating the last season. */
-  readonly relativeError: number;
-  readonly samples: number;
 }
 
 export type GateReason = "AsExpected" | "BacktestPassed" | "BacktestFailed" | "NotAccurate";

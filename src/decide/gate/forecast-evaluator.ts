@@ -1,10 +1,11 @@
 import { isBelowEarlierDays } from "../burst/earlier-days.ts";
+import type { Backtest } from "../demand/backtest.ts";
+import type { DemandDistribution } from "../demand/demand-distribution.ts";
+import type { Grid, KnownDemand } from "../demand/grid.ts";
 import { type LoadForecast, meanAhead } from "../demand/load-forecast.ts";
-import type { KnownDemand } from "../lead/lead-demand.ts";
-import { residualAt } from "../lead/residual-tail.ts";
-import type { DemandDistribution } from "../price/price.ts";
-import { AccuracyGate, type Backtest, type GateRules, type GateState, type GateVerdict } from "./accuracy-gate.ts";
-import { ForecastLedger, type Grid } from "./forecast-ledger.ts";
+import { residualAt } from "../demand/residual-tail.ts";
+import { AccuracyGate, type GateRules, type GateState, type GateVerdict } from "./accuracy-gate.ts";
+import { ForecastLedger } from "./forecast-ledger.ts";
 
 export type EvaluatorState = GateState;
 

@@ -1,4 +1,4 @@
-import type { Points } from "../burst/burst-threshold.ts";
+import type { Grid } from "../demand/grid.ts";
 import type { Outcome } from "./outcome.ts";
 
 /** A forecast of one stretch of the load. */
@@ -10,12 +10,6 @@ export interface IssuedForecast {
   readonly of: "Largest" | "Mean";
   readonly middle: number;
   readonly upper: number;
-}
-
-/** A regular grid of demand, as the ledger reads it. */
-export interface Grid extends Points {
-  readonly originMs: number;
-  readonly stepMs: number;
 }
 
 const dayMs = 86_400_000;

@@ -1,37 +1,16 @@
 import type { Series } from "../../series/series.ts";
 import { seededRandom } from "../../series/statistics/seeded-random.ts";
 import { rareSeverity } from "../burst/burst-threshold.ts";
+import type { Backtest } from "../demand/backtest.ts";
+import type { KnownDemand } from "../demand/grid.ts";
+import type { LeadForecast } from "../demand/lead-forecast.ts";
+import { type LeadShape, lagPoints, leadShape } from "../demand/lead-shape.ts";
 import { LoadMemory } from "../demand/load-memory.ts";
 import { asReadLive, NoiseFilter } from "../demand/metric-noise.ts";
-import type { Backtest } from "../gate/accuracy-gate.ts";
-import type { Grid } from "../gate/forecast-ledger.ts";
-import type { DemandDistribution } from "../price/price.ts";
-import { featureCount, type LeadShape, lagPoints, leadShape, readFeatures } from "./lead-features.ts";
+import { exponentialTail, type ResidualTail, residualTailOf } from "../demand/residual-tail.ts";
+import { featureCount, readFeatures } from "./lead-features.ts";
 import { demandOutlookAt, fitLead, type KnownLoad, type LeadFit } from "./lead-fit.ts";
 import { LiveStatistics } from "./load-statistics.ts";
-import { exponentialTail, type ResidualTail, residualTailOf } from "./residual-tail.ts";
-
-/** How the largest demand over the lead was forecast. */
-export interface LeadForecast {
-  /** Learned: from slopes, recent rises and earlier days. Margin: the newest value and how far demand rose above it so far. */
-  readonly method: "Learned" | "Margin";
-  /** The newest value known, pods. */
-  readonly newest: number;
-  readonly demand: DemandDistribution;
-  /** Mean pods of the days learnt from; what a pod costs is measured by it. Above 0. */
-  readonly meanPods: number;
-  readonly shape: LeadShape;
-  /** Whether enough of the past is known to learn from, but not what happened within minutes: its steps are too long, or gaps too many. */
-  readonly isCoarse?: boolean;
-}
-
-/** What is known at a tick, without a copy: good until the next value comes. */
-export interface KnownDemand {
-  readonly grid: Grid;
-  /** The newest point. */
-  readonly newest: number;
-  readonly shape: LeadShape;
-}
 
 /** A past as long as this can be learnt from where its steps are short: a day of rows, less a quarter, and the day before it. */
 const leastDays = 1.75;

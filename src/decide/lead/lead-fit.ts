@@ -1,7 +1,8 @@
-import type { Backtest } from "../gate/accuracy-gate.ts";
-import { baseFeatures, Feature, featureCount, type LeadShape, readFeatures, scaleFeatures } from "./lead-features.ts";
+import type { Backtest } from "../demand/backtest.ts";
+import type { LeadShape } from "../demand/lead-shape.ts";
+import { type ResidualTail, residualAt, residualTailOf } from "../demand/residual-tail.ts";
+import { baseFeatures, Feature, featureCount, readFeatures, scaleFeatures } from "./lead-features.ts";
 import { tableOfStatistics } from "./load-statistics.ts";
-import { type ResidualTail, residualAt, residualTailOf } from "./residual-tail.ts";
 
 /** The conditional distribution of the largest demand over the lead, learnt from the past: `base + scale · e`, e of known tail. */
 export interface LeadFit {

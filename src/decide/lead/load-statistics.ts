@@ -1,4 +1,5 @@
-import type { LeadShape, LoadStatistics } from "./lead-features.ts";
+import type { LeadShape } from "../demand/lead-shape.ts";
+import type { LoadStatistics } from "./lead-features.ts";
 
 /** Statistics of all points and rows at once, in O(1) each once built: for fitting. */
 export function tableOfStatistics(

@@ -1,5 +1,5 @@
-import type { LeadForecast } from "../lead/lead-demand.ts";
-import type { LeadShape } from "../lead/lead-features.ts";
+import type { LeadForecast } from "../demand/lead-forecast.ts";
+import type { LeadShape } from "../demand/lead-shape.ts";
 import type { KnownLoad } from "../lead/lead-fit.ts";
 import { priceOfQuantile } from "./price.ts";
 import { PriceSimulation } from "./price-simulation.ts";

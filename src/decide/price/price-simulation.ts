@@ -1,8 +1,10 @@
-import { Feature, featureCount, type LeadShape, readFeatures } from "../lead/lead-features.ts";
+import type { DemandDistribution } from "../demand/demand-distribution.ts";
+import type { LeadShape } from "../demand/lead-shape.ts";
+import { Feature, featureCount, readFeatures } from "../lead/lead-features.ts";
 import { demandOutlookAt, fitLead, type KnownLoad } from "../lead/lead-fit.ts";
 import { tableOfStatistics } from "../lead/load-statistics.ts";
 import { fallenTo } from "../stabilization.ts";
-import { cheapestPods, type DemandDistribution } from "./price.ts";
+import { cheapestPods } from "./price.ts";
 
 /** Days over which the simulated policies are compared. */
 const trailingDays = 5;

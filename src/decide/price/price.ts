@@ -1,11 +1,5 @@
-import { exceedance, type ResidualTail } from "../lead/residual-tail.ts";
-
-/** What is known of the largest demand over the lead, in pods: `base + scale · e`, with e's tail. */
-export interface DemandDistribution {
-  readonly base: number;
-  readonly scale: number;
-  readonly tail: ResidualTail;
-}
+import type { DemandDistribution } from "../demand/demand-distribution.ts";
+import { exceedance } from "../demand/residual-tail.ts";
 
 /**
  * The price of being short that a user's quantile stands for: being short for a while costs as much as `price` times the mean

@@ -1,6 +1,6 @@
 import type { Rung } from "../../api/conditions.ts";
 import type { DecisionReason, ForecastAccuracy } from "../decision.ts";
-import { type MetricDemand, wholePods } from "../demand/metric-demand.ts";
+import { type MetricDemand, wholePods } from "../metric/metric-demand.ts";
 import type { Proposal } from "./select-proposal.ts";
 
 /**

@@ -2,7 +2,7 @@ import { type MetricSpec, metricName, metricTarget } from "../../api/fields/metr
 import { madeAlgorithms } from "../../api/kinds/horizontal-portrait.ts";
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import { readQuantity } from "../../api/values/quantity.ts";
-import { type MetricDemand, wholePods } from "../demand/metric-demand.ts";
+import { type MetricDemand, wholePods } from "../metric/metric-demand.ts";
 import type { Proposal } from "./select-proposal.ts";
 
 /** A provider whose portrait we make ourselves. */

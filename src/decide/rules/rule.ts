@@ -2,7 +2,7 @@ import type { Rung } from "../../api/conditions.ts";
 import type { IntelligentHorizontalPodAutoscalerSpec } from "../../api/kinds/intelligent-horizontal-pod-autoscaler.ts";
 import type { Schedule } from "../../portrait/schedule.ts";
 import type { DecisionReason, RuleName } from "../decision.ts";
-import type { MetricDemand } from "../demand/metric-demand.ts";
+import type { MetricDemand } from "../metric/metric-demand.ts";
 import type { Proposal } from "../providers/select-proposal.ts";
 import type { StabilizedReplicas } from "../stabilization.ts";
 

@@ -1,5 +1,5 @@
 import type { DecisionReason } from "../decision.ts";
-import type { MetricDemand } from "../demand/metric-demand.ts";
+import type { MetricDemand } from "../metric/metric-demand.ts";
 import { podsText, type Rule, type RuleState, type Situation, type Verdict } from "./rule.ts";
 
 /** A metric without any value may not let the number fall, as the HPA's own missing metrics may not. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { DecisionReason } from "../../../src/decide/decision.ts";
 import { decisionReasons } from "../../../src/decide/decision.ts";
 import { decisionMessage, type MessageInputs } from "../../../src/decide/decision-message.ts";
-import type { LiveDemand } from "../../../src/decide/demand/metric-demand.ts";
+import type { LiveDemand } from "../../../src/decide/metric/metric-demand.ts";
 
 function said(
   reason: DecisionReason,

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Burst, followBurst } from "../../../../src/decide/burst/burst.ts";
-import { explain, type Points, rareSeverity } from "../../../../src/decide/burst/burst-threshold.ts";
-import { leadShape } from "../../../../src/decide/lead/lead-features.ts";
+import { explain, rareSeverity } from "../../../../src/decide/burst/burst-threshold.ts";
+import type { Points } from "../../../../src/decide/demand/grid.ts";
+import { leadShape } from "../../../../src/decide/demand/lead-shape.ts";
 import { dayMs, generator, historyOf, nowMs, play, specOf, tickMs } from "../workload.ts";
 
 const shape = leadShape(tickMs, 60_000, 30_000);

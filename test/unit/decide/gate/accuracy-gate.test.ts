@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isBelowEarlierDays } from "../../../../src/decide/burst/earlier-days.ts";
+import { leadShape } from "../../../../src/decide/demand/lead-shape.ts";
 import type { LoadForecast } from "../../../../src/decide/demand/load-forecast.ts";
 import { AccuracyGate, gateRules } from "../../../../src/decide/gate/accuracy-gate.ts";
 import { Drift } from "../../../../src/decide/gate/drift.ts";
 import { ForecastLedger } from "../../../../src/decide/gate/forecast-ledger.ts";
 import type { Outcome } from "../../../../src/decide/gate/outcome.ts";
-import { leadShape } from "../../../../src/decide/lead/lead-features.ts";
 import { dayMs, demandAt, generator, historyOf, nowMs, play, specOf, tickMs, valuesOf } from "../workload.ts";
 
 const hourMs = 3_600_000;

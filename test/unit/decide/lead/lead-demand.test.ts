@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { leadShape } from "../../../../src/decide/demand/lead-shape.ts";
 import { LoadMemory } from "../../../../src/decide/demand/load-memory.ts";
+import { exceedance, exponentialTail, residualTailOf } from "../../../../src/decide/demand/residual-tail.ts";
 import { LeadDemand } from "../../../../src/decide/lead/lead-demand.ts";
-import { featureCount, leadShape, readFeatures } from "../../../../src/decide/lead/lead-features.ts";
+import { featureCount, readFeatures } from "../../../../src/decide/lead/lead-features.ts";
 import { LiveStatistics, tableOfStatistics, trailingPeaks } from "../../../../src/decide/lead/load-statistics.ts";
-import { exceedance, exponentialTail, residualTailOf } from "../../../../src/decide/lead/residual-tail.ts";
 import { cheapestPods, priceOfQuantile } from "../../../../src/decide/price/price.ts";
 import { dayMs, demandAt, generator, historyOf, nowMs, tickMs } from "../workload.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { leadShape } from "../../../../src/decide/demand/lead-shape.ts";
+import { exponentialTail } from "../../../../src/decide/demand/residual-tail.ts";
 import { LeadDemand } from "../../../../src/decide/lead/lead-demand.ts";
-import { leadShape } from "../../../../src/decide/lead/lead-features.ts";
-import { exponentialTail } from "../../../../src/decide/lead/residual-tail.ts";
 import { ObjectivePrice } from "../../../../src/decide/price/objective.ts";
 import { PriceSimulation } from "../../../../src/decide/price/price-simulation.ts";
 import { demandAt, generator, historyOf, nowMs, tickMs } from "../workload.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ruleNames } from "../../../../src/decide/decision.ts";
-import type { MetricDemand } from "../../../../src/decide/demand/metric-demand.ts";
+import type { MetricDemand } from "../../../../src/decide/metric/metric-demand.ts";
 import type { Proposal } from "../../../../src/decide/providers/select-proposal.ts";
 import { applyRules, chain } from "../../../../src/decide/rules/chain.ts";
 import type { Situation } from "../../../../src/decide/rules/rule.ts";

@@ -1,5 +1,5 @@
+import type { LeadForecast } from "../demand/lead-forecast.ts";
 import type { GateVerdict } from "../gate/accuracy-gate.ts";
-import type { LeadForecast } from "../lead/lead-demand.ts";
 
 /** What one metric asks for at a tick, in pods. */
 export type MetricDemand = LiveDemand | SilentDemand | UnknownDemand;

@@ -1,5 +1,5 @@
 import type { Series } from "../../series/series.ts";
-import type { LoadForecast } from "./load-forecast.ts";
+import type { LoadForecast } from "../demand/load-forecast.ts";
 import type { MetricDemand } from "./metric-demand.ts";
 import { type MetricOptions, MetricRecommender, type MetricState } from "./metric-recommender.ts";
 

@@ -1,13 +1,14 @@
 import type { Headroom } from "../../api/fields/prediction.ts";
 import type { Series } from "../../series/series.ts";
 import { type Burst, followBurst } from "../burst/burst.ts";
+import type { LeadForecast } from "../demand/lead-forecast.ts";
+import { type LoadForecast, largestAhead } from "../demand/load-forecast.ts";
 import type { GateRules } from "../gate/accuracy-gate.ts";
 import { type EvaluatorState, ForecastEvaluator } from "../gate/forecast-evaluator.ts";
 import { rampRounds } from "../lead/lead.ts";
-import { LeadDemand, type LeadForecast } from "../lead/lead-demand.ts";
+import { LeadDemand } from "../lead/lead-demand.ts";
 import { ObjectivePrice } from "../price/objective.ts";
 import { cheapestPods, priceOfQuantile } from "../price/price.ts";
-import { type LoadForecast, largestAhead } from "./load-forecast.ts";
 import { type LiveDemand, type MetricDemand, wholePods } from "./metric-demand.ts";
 
 /** Steps for which a live value may be late before its source counts as silent. */
