@@ -63,7 +63,19 @@ export class GrpcProgram {
     const { url, timeoutMs } = this.#options;
     const deadline = Date.now() + timeoutMs;
     const addresses = await Promise.race([this.#resolve(hostOf(url)), this.#late(deadline)]);
-    const client = new Client(targetOf(url, addresses), credentialsOf(url), this.#channelOptions());
+    const [first = "", ...others] = targetsOf(url, addresses);
+    let said = this.#callAt(first, method, json, deadline);
+    for (const target of others)
+      said = said.catch((error) => {
+        if (error instanceof CollectError && error.code === "Unreachable")
+          return this.#callAt(target, method, json, deadline);
+        throw error;
+      });
+    return said;
+  }
+
+  async #callAt(target: string, method: string, json: string, deadline: number): Promise<string> {
+    const client = new Client(target, credentialsOf(this.#options.url), this.#channelOptions());
     try {
       const { json: answer } = await this.#unary(client, method, { json }, deadline);
       if (answer === undefined || answer === "") throw this.#unreadable(method);
@@ -76,11 +88,16 @@ export class GrpcProgram {
   #unary(client: Client, method: string, message: Json, deadline: number): Promise<Json> {
     const { path, requestSerialize, responseDeserialize } = methodOf(method);
     return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, message, { deadline }, (error, answer) => {
-        if (error) reject(this.#failure(error, method));
-        else if (answer === undefined) reject(this.#unreadable(method));
-        else resolve(answer);
-      });
+      let hasHeaders = false;
+      client
+        .makeUnaryRequest(path, requestSerialize, responseDeserialize, message, { deadline }, (error, answer) => {
+          if (error) reject(this.#failure(error, method, isOwnStatus(error, hasHeaders, deadline)));
+          else if (answer === undefined) reject(this.#unreadable(method));
+          else resolve(answer);
+        })
+        .on("metadata", () => {
+          hasHeaders = true;
+        });
     });
   }
 
@@ -97,7 +114,8 @@ export class GrpcProgram {
     };
   }
 
-  #failure(error: ServiceError, method: string): CollectError {
+  /** @param isOwn whether the program gave this status itself, rather than the client for want of an answer */
+  #failure(error: ServiceError, method: string, isOwn: boolean): CollectError {
     const { timeoutMs, mostBytes } = this.#options;
     const { code, details } = error;
     const httpStatus = /HTTP status code (?:was )?(\d+)|Received HTTP status code (\d+)/.exec(details);
@@ -108,6 +126,7 @@ export class GrpcProgram {
         error,
       );
     if (isUnreadable(details)) return this.#unreadable(method);
+    if (isOwn) return this.#error("ServerError", `failed at ${method} (gRPC status ${code})`, error);
     switch (code) {
       case status.DEADLINE_EXCEEDED:
         return this.#tooLate(timeoutMs, error);
@@ -169,14 +188,36 @@ function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
 
-/** The addresses that were checked, as gRPC's own target: it resolves no name again. */
-function targetOf(url: URL, addresses: readonly string[]): string {
+/** The addresses that were checked, as gRPC's own targets, which resolve no name again: one a family, as resolved. */
+function targetsOf(url: URL, addresses: readonly string[]): string[] {
   const port = url.port || (url.protocol === "http:" ? "80" : "443");
-  const v6 = addresses.filter((address) => isIPv6(address));
-  const v4 = addresses.filter((address) => !isIPv6(address));
-  return v4.length > 0
-    ? `ipv4:${v4.map((address) => `${address}:${port}`).join(",")}`
-    : `ipv6:${v6.map((address) => `[${address}]:${port}`).join(",")}`;
+  const v6 = addresses.filter((address) => isIPv6(address)).map((address) => `[${address}]:${port}`);
+  const v4 = addresses.filter((address) => !isIPv6(address)).map((address) => `${address}:${port}`);
+  const targets = [
+    ...(v4.length > 0 ? [`ipv4:${v4.join(",")}`] : []),
+    ...(v6.length > 0 ? [`ipv6:${v6.join(",")}`] : []),
+  ];
+  return addresses[0] !== undefined && isIPv6(addresses[0]) ? targets.toReversed() : targets;
+}
+
+/** DEADLINE_EXCEEDED this long before the deadline is the program's own: the client's timer is never so early. */
+const earlyMs = 50;
+
+/**
+ * Whether the program itself gave one of the statuses that gRPC's client gives too: for an answer that is too large, comes
+ * too late or never comes. An answer of trailers alone has its content type among them.
+ */
+function isOwnStatus({ code, details, metadata }: ServiceError, hasHeaders: boolean, deadline: number): boolean {
+  switch (code) {
+    case status.RESOURCE_EXHAUSTED:
+      return !details.includes("larger than max");
+    case status.DEADLINE_EXCEEDED:
+      return Date.now() < deadline - earlyMs;
+    case status.UNAVAILABLE:
+      return hasHeaders || metadata.get("content-type").length > 0;
+    default:
+      return false;
+  }
 }
 
 function credentialsOf(url: URL): ChannelCredentials {

@@ -146,6 +146,31 @@ test.each<{ name: string; answer: (stream: http2.ServerHttp2Stream) => void; cod
   });
 });
 
+test.each([
+  { status: "8", name: "RESOURCE_EXHAUSTED" },
+  { status: "4", name: "DEADLINE_EXCEEDED" },
+  { status: "14", name: "UNAVAILABLE" },
+])(
+  "$name of the program's own is its failure, asked once: in trailers after headers, and alone",
+  async ({ status }) => {
+    for (const answer of [
+      (stream: http2.ServerHttp2Stream) => respond(stream, Buffer.alloc(0), status),
+      (stream: http2.ServerHttp2Stream) =>
+        stream.respond(
+          { ":status": 200, "content-type": "application/grpc", "grpc-status": status },
+          { endStream: true },
+        ),
+    ]) {
+      const { url, calls } = await programOf(answer);
+      await expect(ask(url)).rejects.toMatchObject({
+        code: "ServerError",
+        message: expect.stringContaining(`failed at Stability (gRPC status ${status})`),
+      });
+      expect(calls).toHaveLength(1);
+    }
+  },
+);
+
 test("a program that is not there, and addresses that must not be called, are said", async () => {
   await expect(ask("grpc://127.0.0.1:1")).rejects.toMatchObject({ code: "Unreachable" });
   const to = (url: string) => new ExternalPrograms({ urls: new Map([["theirs", url]]), addresses: {} });
