@@ -83,7 +83,7 @@ function processIo(): Io {
       askedMs = Math.min(askedMs, performance.now());
       stop.abort(new Error(signal));
     });
-  // npm's shell keeps signals to itself: when it is gone, nobody is there to stop for but us.
+  // npm's shell keeps signals to itself: when it is gone, this process has to stop by itself.
   const parent = process.ppid;
   if (process.env.npm_lifecycle_event !== undefined)
     setInterval(() => process.ppid !== parent && stop.abort(new Error("npm has ended")), 1000).unref();

@@ -22,7 +22,7 @@ export const standbyCondition = `${prefix}/standby`;
 /** Label on a pod that asks the webhook for what pod states need: `gate`, or `standby` for the gate and the sidecar. */
 export const injectLabel = `${prefix}/inject`;
 
-/** Annotation on a pod: why it did not get what its label asks for, as the webhook's warning said to whoever made it. */
+/** Annotation on a pod: why it did not get what its label asks for, as the webhook's warning said when the pod was created. */
 export const notInjectedAnnotation = `${prefix}/not-injected`;
 
 /** Annotation on a pod: the mode of Standby that is wanted first. */
@@ -47,7 +47,7 @@ export const loadMetric = "forescale-load";
 /** Where our own programs run. */
 export const systemNamespace = "forescale-system";
 
-/** The Lease in that namespace of whoever decides, and sets the gates. */
+/** The Lease in that namespace of the controller that decides and sets the gates. */
 export const controllerLease = "forescale-controller";
 
 /** Field managers of server-side apply. */

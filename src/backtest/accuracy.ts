@@ -6,7 +6,7 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 /** Hours ahead at which one bucket ends and the next begins. */
 const edgesHours = [0, 1, 4, 12, 24 * 7];
-/** Quantiles whose coverage is told. */
+/** Quantiles whose coverage is reported. */
 export const coveredLevels: readonly number[] = [0.1, 0.5, 0.9, 0.95, 0.99];
 
 /** How forecasts did, against what came; ratios are undefined where what they are measured by made no error. */

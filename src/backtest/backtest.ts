@@ -60,7 +60,7 @@ export interface BacktestResult {
   readonly startupSeconds: number;
   /** What a full pod carries of each metric. */
   readonly podTargets: Readonly<Record<string, number>>;
-  /** What the past told of the capacity, where the manifest asks for more than the targets. */
+  /** What was learnt of the capacity from the past, where the manifest asks for more than the targets. */
   readonly capacity?: CapacityStatus;
   /** Share of the replay in which a learnt capacity is asked about more load, in all or per pod, than its past had; absent where the targets hold. */
   readonly extrapolated?: number;

@@ -33,7 +33,7 @@ export interface RollingForecasts {
   /** What came, on the forecasts' steps: the whole history. */
   readonly actual: Series;
   readonly made: readonly Forecast[];
-  /** What came instead of a forecast, where one was not to be had. */
+  /** Why there is no forecast, where none could be made. */
   readonly refusals: readonly Exclude<ForecastOutcome, { kind: "Forecast" }>[];
   /** The newest forecast made at or before a moment. */
   latest(timeMs: number): Forecast | undefined;

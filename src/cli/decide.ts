@@ -65,7 +65,7 @@ async function run(values: Values, positionals: readonly string[], io: Io): Prom
   );
 }
 
-/** A sentence for each provider that an external program makes: here nobody asks it. */
+/** A sentence for each provider whose portrait an external program makes: it is not asked here. */
 function madeOutside({ portraitProviders }: IntelligentHorizontalPodAutoscalerSpec): string[] {
   return (portraitProviders ?? []).flatMap(({ dynamic }, index) => {
     if (dynamic === undefined) return [];

@@ -3,7 +3,7 @@ import { isTimeZone } from "../series/calendar.ts";
 import type { Command } from "./command.ts";
 import { pipe } from "./pipe.ts";
 
-/** More steps than this in one line are a mistake of unit, not a wish. */
+/** More steps than this in one line are a mistake of unit, not a request. */
 const mostSteps = 1_000_000;
 const mostAhead = 100_000;
 

@@ -18,7 +18,7 @@ export interface HistoryRows {
  * reset or a query's fault: they count as missing.
  *
  * @param names columns that must be there; others are left out
- * @param warn told of what was left out
+ * @param warn called with what was left out
  * @returns a series for each name
  * @throws Error with one sentence that names the line and the remedy
  */

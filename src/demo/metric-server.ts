@@ -45,7 +45,7 @@ export interface MetricServer {
   close(): Promise<void>;
 }
 
-/** @throws Error with one sentence when the port can't be had */
+/** @throws Error with one sentence when the port is taken or not permitted */
 export async function openMetricServer(options: MetricServerOptions): Promise<MetricServer> {
   const { port, name } = options;
   let nowMs = options.fromMs;
@@ -68,7 +68,7 @@ export async function openMetricServer(options: MetricServerOptions): Promise<Me
     certificate: serving,
     snapshot,
     authentication: () => configuration,
-    // Without an API server to ask: the demo's own client may read this namespace, nobody else may anything.
+    // Without an API server to ask: the demo's own client may read this namespace, no one else may do anything.
     reviewAccess: async ({ user }, attributes) => ({
       isAllowed:
         user === reader &&

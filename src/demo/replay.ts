@@ -178,7 +178,7 @@ export class Replay {
     const needed = this.#needed(nowMs);
     this.#moments.push({ timeMs: nowMs, needed, pods: { forescale: forescale.total, hpa: hpa.total, oracle } });
     const seconds = tickMs / 1000;
-    // Where the trace has a gap nobody can be short; the pods are paid for all the same.
+    // In a gap of the trace no policy can be short; the pods are paid for all the same.
     const demand = Number.isNaN(needed) ? 0 : needed;
     this.#boards.forescale.add(forescale.total, forescale.online, demand, seconds);
     this.#boards.hpa.add(hpa.total, hpa.online, demand, seconds);

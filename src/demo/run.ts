@@ -42,7 +42,7 @@ export interface Stage {
 /**
  * Runs the demo to the trace's end, for its duration or until it is aborted.
  *
- * @throws Error with one sentence when the port can't be had, ManifestError for a quantile that cannot be
+ * @throws Error with one sentence when the port is taken or not permitted, ManifestError for a quantile that cannot be
  */
 export async function runDemo(options: DemoOptions, display: Display): Promise<Summary> {
   const { trace, speed, port, quantile, signal } = options;

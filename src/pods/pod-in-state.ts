@@ -20,7 +20,7 @@ export interface PodInState {
   readonly asksForGate?: boolean;
   /** Why the webhook gave it less than its label asks for. */
   readonly notInjected?: string;
-  /** The gate as it stands; undefined where nobody has set it yet. */
+  /** The gate as it stands; undefined where it has not been set yet. */
   readonly gate?: boolean;
   readonly sidecar: boolean;
   /** What the kubelet says: containers and gates. */
@@ -43,9 +43,9 @@ export interface PodInState {
   readonly standby?: { readonly frozen: boolean; readonly reason: string; readonly message?: string };
   /** Whether it said no to being frozen, and is not to be asked again yet. */
   readonly refusesStandby: boolean;
-  /** Whether what it needs to wake can't be had now: its node has no room. */
+  /** Whether it can't wake now, as its node has no room. */
   readonly wakeRefused?: boolean;
-  /** Whether it was told to wake long ago and nothing has been heard since: then the gate alone must wake it. */
+  /** Whether it was asked to wake long ago and has not reported since: then the gate alone must wake it. */
   readonly wakeOverdue?: boolean;
   /** Whether its application has just been woken, and the kubelet may not have asked it yet whether it is ready. */
   readonly isBack?: boolean;

@@ -8,7 +8,7 @@ interface InitContainer {
   readonly restartPolicy?: string;
 }
 
-/** What a wish is read from: part of a pod. */
+/** The part of a pod that its desired state is read from. */
 export interface StandbyPod {
   readonly metadata: {
     readonly deletionTimestamp?: string;

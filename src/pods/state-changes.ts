@@ -146,7 +146,7 @@ export class StateChanges {
       if (waiting < Math.min(lacking, surplus)) this.#holdStandby();
       for (const pod of toFreeze.slice(0, Math.min(lacking, surplus))) this.#move(pod, "Standby", "StandbyWanted");
     }
-    // Those that are too many are let go by whoever lowers the replicas; they are not thawed for that.
+    // Surplus pods are deleted when the replicas are lowered; they are not thawed for that.
     if (sum(desired) < Math.min(pods.length, specReplicas)) return;
     const thawed = Math.min(-lacking, -surplus);
     for (const pod of this.#standby.filter(({ wakeRefused }) => !wakeRefused).slice(0, Math.max(0, thawed)))

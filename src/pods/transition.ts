@@ -23,7 +23,7 @@ export interface TransitionInput {
   /** Whether the workload's pods are being replaced by those of another spec. */
   readonly rolloutRunning: boolean;
   readonly paused: boolean;
-  /** Whether somebody else has kept spec.replicas above the desired sum for long, as another metric of an HPA does: pods beyond it then serve. */
+  /** Whether another scaler has kept spec.replicas above the desired sum for long, as another metric of an HPA does: pods beyond it then serve. */
   readonly isKept?: boolean;
   readonly allowedScalingDirection: ReplicaProfileSpec["allowedScalingDirection"];
   /** How many pods may be not ready on purpose; undefined where nothing limits it. */

@@ -16,7 +16,7 @@ import {
  * What to change so that a workload's pods come nearer to what is wanted: a function of what is there alone, so that carried out
  * in part, twice or not at all, the next plan goes on from there. Missing pods in service come back by the shortest way: from
  * Cutoff, then from Standby, then as new pods, which are not ours to make. Too many leave by Cutoff, and only into
- * states that are wanted; the rest is left to whoever lowers the replicas. Pods that are starting are left alone.
+ * states that are wanted; the rest is left to the scale-down of the replicas. Pods that are starting are left alone.
  */
 export function planTransitions(input: TransitionInput): TransitionPlan {
   const order = leaveOrder(input.pods, input.kind, input.sorter, input.nowMs);
@@ -44,7 +44,7 @@ export function planTransitions(input: TransitionInput): TransitionPlan {
   };
 }
 
-/** Never True before the thaw, but where nobody tells of it: then the gate alone wakes the pod. */
+/** Never True before the thaw, except where no sidecar reports: then the gate alone wakes the pod. */
 function gateWanted(pod: PodInState): boolean | undefined {
   if (pod.state !== "Online") return false;
   return isFrozen(pod) && !pod.wakeOverdue ? undefined : true;
@@ -73,7 +73,7 @@ function statesWanted(input: TransitionInput, order: readonly PodInState[]): Pla
   const isOrderedReady = kind === "StatefulSetOrderedReady";
   if (paused) return { transitions: [], held: { reason: "Paused", message: "paused: no pod changes state" } };
   if (rolloutRunning) {
-    // One unready pod stops an OrderedReady StatefulSet's update for ever.
+    // One unready pod stops an OrderedReady StatefulSet's update forever.
     const transitions = isOrderedReady ? takenBack(order, "WouldBlockStatefulSet") : [];
     const message = "a rollout is under way: no pod changes state until all pods are updated";
     return { transitions, held: isAsDesired(order, desired) ? undefined : { reason: "RolloutUnderWay", message } };

@@ -67,7 +67,7 @@ export interface ClusterServer {
  * Serves a cluster: certificates from the shared Secret, identities and access by the API server's word, numbers from
  * a snapshot that watches feed.
  *
- * @throws KubeError when the certificates can't be had; Error with `code` EADDRINUSE when the port is taken
+ * @throws KubeError when the certificates can't be issued or read; Error with `code` EADDRINUSE when the port is taken
  */
 export async function serveCluster(options: ClusterServerOptions): Promise<ClusterServer> {
   const { client, namespace, serviceName, registry, clock = systemClock, log = silent } = options;

@@ -36,7 +36,7 @@ export interface ServerOptions {
   readonly validate?: AdmissionValidator;
   /** What pods get when they are made; absent, nothing. */
   readonly inject?: PodInjector;
-  /** Holds the sidecars' streams; absent, nobody may upgrade. */
+  /** Holds the sidecars' streams; absent, upgrades are refused. */
   readonly gateway?: Pick<Gateway, "handleUpgrade" | "close">;
   /** Names of what `/readyz` still waits for. */
   readonly unready?: () => readonly string[];
@@ -54,7 +54,7 @@ export interface ServerOptions {
 
 /** A server that answers as soon as it listens. */
 export interface Server {
-  /** @throws Error with `code` EADDRINUSE or EACCES when the port can't be had */
+  /** @throws Error with `code` EADDRINUSE or EACCES when the port is taken or not permitted */
   listen(port: number, host?: string): Promise<AddressInfo>;
   /** Where it listens; undefined when it does not. */
   readonly address: AddressInfo | undefined;

@@ -20,7 +20,7 @@ import {
  *
  * @param processes the application's
  * @param helper tells when connections last moved data
- * @param look told before each look; may throw to call the drain off
+ * @param look called before each look; may throw to cancel the drain
  * @throws SidecarError Busy after the limit
  */
 export async function drain(

@@ -28,7 +28,7 @@ export interface PreflightFacts {
 }
 
 /**
- * Whether a mode can be had, before anything is stopped. What only a trial can show (permissions, a control group without
+ * Whether a mode is possible, before anything is stopped. What only a trial can show (permissions, a control group without
  * swap) is refused later, in the same words.
  *
  * @throws SidecarError with the reason

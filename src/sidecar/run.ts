@@ -133,7 +133,7 @@ class Sidecar {
     const thaw = this.#freezer
       .thaw()
       .catch((error: Error) => this.#options.log.warn("the application stays frozen", { error: error.message }));
-    // It may have ended as soon as it could: nobody waits for its answers any more.
+    // It may have ended as soon as it could: no client waits for its answers any more.
     await this.#freezer.close();
     await thaw;
     this.#stream?.close();

@@ -1,6 +1,6 @@
 /** Why an application is not frozen, or not in the way asked for. The same word stands in the report and the condition. */
 export type RefusalReason =
-  /** The pod has no shared process namespace, so there is nobody to freeze. */
+  /** The pod has no shared process namespace, so there is no application to freeze. */
   | "NotShared"
   /** The namespace shows processes of other pods. */
   | "NotThePods"
@@ -37,7 +37,7 @@ export type RefusalReason =
   | "Incompressible"
   | "PageOutDenied"
   | "PageOutFailed"
-  /** The pod's own wish or probes forbid it. */
+  /** The pod's own annotation or probes forbid it. */
   | "Declined";
 
 /** What else can go wrong between the sidecar and its helper. */
@@ -96,7 +96,7 @@ export function faultOf(error: unknown): SidecarError {
   return new SidecarError(isFull ? "DiskFull" : "FileFailed", message, { cause: error });
 }
 
-/** True when the error says that this mode cannot be had here; the next one may be. */
+/** True when the error says that this mode is not possible here; the next one may be. */
 export function isRefusal(error: unknown): error is SidecarError {
   return error instanceof SidecarError && !faults.has(error.code);
 }

@@ -30,7 +30,7 @@ export interface StreamOptions {
   readonly random?: () => number;
 }
 
-/** One stream to the server, made again for ever after each end. */
+/** One stream to the server, opened again after each end. */
 export interface ServerStream {
   /** Sends a message while a connection stands; nothing is kept for later, as `onOpen` sends it all again. */
   send(message: SidecarMessage): void;

@@ -6,7 +6,7 @@ const cron = {
   maxLength: 128,
   "x-kubernetes-validations": [
     {
-      // A rule rather than a pattern, for the sake of what people are told.
+      // A rule rather than a pattern, for the sake of its message.
       rule: "self.matches('^[^ ]+( +[^ ]+){4}$')",
       message: "a cron expression has five fields: give minute, hour, day of month, month and day of week",
     },

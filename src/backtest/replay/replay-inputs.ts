@@ -12,13 +12,13 @@ export interface ReplayInputs {
   readonly ticks: number;
   readonly startupMs: number;
   readonly limits: { readonly minReplicas: number; readonly maxReplicas: number };
-  /** Pods that the load needs at each tick, fractional; 0 where the load is not known: nobody is short there. */
+  /** Pods that the load needs at each tick, fractional; 0 where the load is not known: no policy is short there. */
   readonly needed: Float64Array;
   /** Pods that a clairvoyant has at each tick; the first is everyone's start. */
   readonly oracle: Float64Array;
   readonly metrics: readonly ReplayMetric[];
   readonly demands: readonly ReplayDemand[];
-  /** What the past told of the capacity; undefined where the spec asks for none. */
+  /** What was learnt of the capacity from the past; undefined where the spec asks for none. */
   readonly capacity: LearnedCapacity | undefined;
 }
 

@@ -11,7 +11,7 @@ export class Limit {
   }
 
   async run<T>(task: () => Promise<T>): Promise<T> {
-    // A place that becomes free is handed to the first who waits, so nobody who comes later overtakes.
+    // A place that becomes free is handed to the first who waits, so no later caller overtakes.
     if (this.#running >= this.#most) await new Promise<void>((go) => this.#waiting.push(go));
     else this.#running++;
     try {

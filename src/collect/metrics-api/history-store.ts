@@ -71,7 +71,7 @@ export class HistoryStore {
 
   /**
    * Adds samples to the means of their steps, all or none. A step holds the instants after its start up to and with its
-   * end, as in `toSeries`. A sample not newer than what its step has already is left out: told twice, it counts once.
+   * end, as in `toSeries`. A sample not newer than what its step has already is left out: given twice, it counts once.
    * @throws CollectError StoreFailed, such as for a full disk; nothing is half written then
    */
   add(samples: readonly Sample[]): void {

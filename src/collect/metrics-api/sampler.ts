@@ -92,7 +92,7 @@ export class Sampler {
 
 /**
  * The total over a workload's pods, as `totalOfServing` counts it, so that a pod's own start-up work is left out. A pod without
- * a value is held against the span of the newest one; values of pods that nobody knows are left out.
+ * a value is held against the span of the newest one; values of unknown pods are left out.
  */
 export function totalOfPods(found: readonly ApiValue[], pods: readonly PodRecord[]): LiveValue {
   const known = new Map(found.filter(({ value }) => !Number.isNaN(value)).map((each) => [each.about, each]));

@@ -16,7 +16,7 @@ export interface PodRecord {
   readonly scheduledMs: number | undefined;
   /** When it was Ready, oldest first, not overlapping. */
   readonly ready: readonly Window[];
-  /** Created to first Ready, where that was seen or can be told for sure. */
+  /** Created to first Ready, where that was observed or can be derived with certainty. */
   readonly startupSeconds: number | undefined;
   /** When it was gone or had ended. */
   readonly endedMs: number | undefined;
@@ -101,7 +101,7 @@ export interface ServedValue {
  * A workload's total over its pods. Values count of pods that served all the time; of the others they hold start-up work
  * too, so these count as the mean of the first, for the time that they served: the load is shared among who serves. A pod that
  * served and has no value counts as that mean as well, as long as at least half of them have one; below that, and where
- * nobody served, the total is missing (NaN), never zero.
+ * no pod served, the total is missing (NaN), never zero.
  */
 export function totalOfServing(pods: Iterable<ServedValue>): number {
   let [sum, known, whole, part] = [0, 0, 0, 0];
@@ -171,7 +171,7 @@ function surelyFirst(pod: PodObject, readyMs: number): boolean {
 function opened(windows: readonly Window[], fromMs: number): readonly Window[] {
   const last = windows.at(-1);
   if (last && last.toMs === Infinity) {
-    // A later transition while it looked Ready: it was not Ready in between, for a time nobody saw.
+    // A later transition while it looked Ready: it was not Ready in between, for a time that was not observed.
     if (fromMs <= last.fromMs) return windows;
     return [...windows.slice(0, -1), { fromMs: last.fromMs, toMs: fromMs }, { fromMs, toMs: Infinity }].slice(
       -mostWindows,

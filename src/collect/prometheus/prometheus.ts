@@ -6,7 +6,7 @@ import { joined, type LabelledSamples, labelText, noSamples, type Samples } from
 import type { AnswerRules } from "./answer.ts";
 import { readBody } from "./read-answer.ts";
 
-/** What is told of each request, for metrics: `code` is `OK` or a CollectCode. */
+/** What is reported of each request, for metrics: `code` is `OK` or a CollectCode. */
 export interface RequestReport {
   readonly source: string;
   readonly code: string;
@@ -77,7 +77,7 @@ export class PrometheusClient {
 
   /**
    * All series of a query over a range, in as many requests as the limits ask for: at most 11,000 points a series, and
-   * fewer where many series make an answer too large. Series are told apart by their labels, pieces are joined.
+   * fewer where many series make an answer too large. Series are distinguished by their labels, pieces are joined.
    */
   async range(
     query: string,

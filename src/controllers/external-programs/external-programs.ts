@@ -50,7 +50,7 @@ export class ExternalPrograms {
   }
 
   /**
-   * Asks a program; it is told its name and the object's settings beside the question.
+   * Asks a program; the question carries its name and the object's settings too.
    *
    * @returns the fields of its answer, none of which has been checked
    * @throws CollectError NotFound for a name that the administrator has not given; else as `HttpSource.ask`, or BadAnswer

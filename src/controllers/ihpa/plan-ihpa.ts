@@ -29,7 +29,7 @@ export interface Plan {
 }
 
 /**
- * From the observed input to the objects that should exist. In Preview nothing that scales exists. Where somebody else scales the
+ * From the observed input to the objects that should exist. In Preview nothing that scales exists. Where another object scales the
  * target, what scales is deleted; a blocking cause that passes, such as an invalid spec, deletes nothing.
  */
 export function planIhpa(input: IhpaInput): Plan {

@@ -98,7 +98,7 @@ export class PodResizer {
     const before = known ?? presentRequests(pod);
     const changes = requestChanges(pod, loweredRequests(pod, modeInUse(pod), before));
     if (isEmpty(changes)) return;
-    // Recorded before they are lowered: otherwise nobody would know what to restore.
+    // Recorded before they are lowered: otherwise there would be no record of what to restore.
     if (known === undefined) await this.#writer.mark(pod, { requests: before });
     await this.#resize(pod, changes);
   }

@@ -115,7 +115,7 @@ export class PodStates {
       rolloutRunning,
       paused: spec.paused,
       isKept,
-      // Until the programs have answered nobody knows who leaves.
+      // Until the programs have answered it is not known which pods leave.
       allowedScalingDirection: isAnswerMissing
         ? withoutDown(spec.allowedScalingDirection)
         : spec.allowedScalingDirection,
@@ -152,7 +152,7 @@ export class PodStates {
     };
   }
 
-  /** Puts a pod that no profile controls into service, with all its requests: nobody else would ever set its gate. */
+  /** Puts a pod that no profile controls into service, with all its requests: nothing else would ever set its gate. */
   async release(pod: Pod): Promise<void> {
     const nowMs = this.#options.now();
     const inState = this.#read(pod, nowMs);

@@ -48,7 +48,7 @@ export class PodWriter {
 
   /**
    * Marks a pod and puts it into rotation or takes it out, in one write: that halves the requests when a hundred pods come back, and
-   * nobody sees one without the other.
+   * no reader sees one without the other.
    */
   async markAndSetGate(pod: Pod, marks: PodMarks, online: boolean, message: string): Promise<void> {
     const { name, namespace, uid } = pod.metadata;

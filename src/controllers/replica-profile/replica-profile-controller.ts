@@ -95,7 +95,7 @@ export class ReplicaProfileController {
     const replicas = outcome ? outcome.plan.replicas : replicasWanted(profile.spec, scale.replicas);
     if (replicas !== scale.replicas && !this.#hpaActs(profile)) {
       fence.check();
-      // On condition that nobody has changed it since it was read.
+      // Only if it has not changed since it was read.
       scale = await scales.write(target, replicas, { resourceVersion: scale.resourceVersion });
     }
     if (outcome) {

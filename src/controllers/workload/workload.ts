@@ -60,7 +60,7 @@ export class Workload {
     this.about = about;
   }
 
-  /** What makes one memory's workload: another target of the same IHPA is another one. */
+  /** Identifies a workload: another target of the same IHPA is another workload. */
   static identity({ metadata, spec: { scaleTargetRef } }: IntelligentHorizontalPodAutoscaler): string {
     return `${metadata.uid}/${scaleTargetRef.kind}/${scaleTargetRef.name}`;
   }

@@ -50,7 +50,7 @@ interface LastApply {
  * there before is removed by the server.
  *
  * An apply is skipped when the same was applied before and those fields still look, in the cache, as the server
- * answered then. Comparing with the answer, not the wish, is what makes normalised values ("1000m" read back as "1")
+ * answered then. Comparing with the answer, not with what was applied, is what makes normalised values ("1000m" read back as "1")
  * come to rest. A new process applies each object once.
  */
 export class Applier {

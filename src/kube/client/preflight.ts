@@ -6,7 +6,7 @@ import type { ObjectKey } from "./resource.ts";
 
 export interface PreflightOptions {
   readonly client: KubeClient;
-  /** The program's Lease: whoever may not write it can do nothing. */
+  /** The program's Lease: without the right to write it nothing can be done. */
   readonly lease: ObjectKey;
   /** How long a server that does not answer, or refuses, is asked again; default 30 s. */
   readonly patienceMs?: number;

@@ -2,7 +2,7 @@ import { type Clock, sleep } from "../loop/clock.ts";
 
 /**
  * A rate limit: `burst` calls at once, `perSecond` in the long run, first come first served.
- * The level may go below zero, each waiter owning a place in the future, so nobody is overtaken.
+ * The level may go below zero, each waiter owning a place in the future, so no caller is overtaken.
  */
 export class TokenBucket {
   readonly #perSecond: number;

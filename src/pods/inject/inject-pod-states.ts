@@ -9,9 +9,9 @@ import { planSidecar, type SidecarOptions } from "./sidecar-plan.ts";
 export interface InjectionOptions {
   /** The namespace that the pod is made in. */
   readonly namespace: string;
-  /** Whether somebody is there who sets the gate: a gate that nobody sets keeps a pod out of rotation for ever. */
+  /** Whether a controller is there to set the gate: a gate that is never set keeps a pod out of rotation forever. */
   readonly isGateSet: boolean;
-  /** Absent, there is no Standby to be had. */
+  /** Absent, pods can't go on standby. */
   readonly sidecar?: SidecarOptions;
   /** Items of the namespace's LimitRanges. */
   readonly limits?: readonly LimitRangeItem[];

@@ -25,7 +25,7 @@ const resources = ["cpu", "memory"] as const;
 type Taken = Record<(typeof resources)[number], number>;
 
 /**
- * Foretells what kubelets say to pods that ask for more, so that nobody has to wait for it. Of each container the larger of
+ * Predicts how kubelets answer pods that ask for more, so that no pod has to wait for it. Of each container the larger of
  * what it asks for and what it was given counts, as it does for the scheduler.
  */
 export class NodeRooms {

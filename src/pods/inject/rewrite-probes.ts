@@ -21,7 +21,7 @@ const handlers = ["httpGet", "tcpSocket", "grpc", "exec"];
  * Points the probes of a pod's containers to the sidecar. Periods, thresholds and time-outs stay the user's. Init
  * containers keep theirs: those that start before the sidecar would wait for it, and it for them.
  *
- * @param known probes that the sidecar answers already. Whatever they say now is somebody else's rewriting of ours, and
+ * @param known probes that the sidecar answers already. Whatever they say now is another program's rewriting of ours, and
  *   taking it for the application's would send the sidecar to itself
  */
 export function rewriteProbes(containers: unknown, known: readonly ProbeTarget[] = []): RewrittenProbes {

@@ -13,7 +13,7 @@ export type TokenVerdict =
   | { readonly kind: "Authenticated"; readonly identity: Identity }
   | { readonly kind: "Rejected" };
 
-/** Asks the API server whose token this is. A throw means that nobody knows. */
+/** Asks the API server whose token this is. A throw means that the answer is unknown. */
 export type TokenReviewer = (token: string) => Promise<TokenVerdict>;
 
 /** Where the configuration stands at present; a new object at each change, undefined until it was read once. */
@@ -114,7 +114,7 @@ export function createAuthenticator(options: AuthenticatorOptions) {
 
 export type Authenticator = ReturnType<typeof createAuthenticator>;
 
-/** A certificate that can't even be looked at is one that nobody vouches for. */
+/** A certificate that can't even be looked at is one that no authority has signed. */
 function isTrusted(leaf: X509Certificate, authorities: readonly X509Certificate[], nowMs: number): boolean {
   try {
     return whyNotTrusted(leaf, authorities, nowMs) === undefined;

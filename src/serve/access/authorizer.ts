@@ -8,7 +8,7 @@ export interface AccessVerdict {
   readonly isAllowed: boolean;
 }
 
-/** Decides on access, by the API server's word or by a rule of one's own. A throw means that nobody knows. */
+/** Decides on access, by the API server's word or by a rule of one's own. A throw means that the answer is unknown. */
 export type AccessReviewer = (identity: Identity, attributes: Attributes) => Promise<AccessVerdict>;
 
 export interface AuthorizerOptions {
@@ -19,7 +19,7 @@ export interface AuthorizerOptions {
 /** The group that may do everything, as in the API server itself. */
 export const mastersGroup = "system:masters";
 
-// Probes carry no credentials; the webhooks' caller, the API server, carries none either unless it is told to.
+// Probes carry no credentials; the webhooks' caller, the API server, carries none either unless it is configured to.
 const openPaths: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz"]);
 const openPosts: ReadonlySet<string> = new Set(["/validate", "/mutate"]);
 

@@ -43,7 +43,7 @@ export function watchAuthentication(options: ClusterAuthenticationOptions): Clus
     resyncMs: 0,
   });
   reflector.onChange(({ type, object }) => {
-    // Gone is no change of mind: whoever deletes it must not turn everybody away, nor let anybody in.
+    // A deleted ConfigMap is no new configuration: deleting it must neither lock everyone out nor let anyone in.
     if (type === "Deleted")
       return log.warn("the configuration of authentication was deleted; the last one holds", { name });
     const data = JSON.stringify(object.data ?? {});

@@ -82,7 +82,7 @@ export class Gatekeeper {
     }
   }
 
-  /** Takes off what told who asks, so that nothing behind this reads it again. */
+  /** Removes the caller's credentials and identity headers, so that nothing behind this reads them again. */
   stripIdentity({ headers }: IncomingMessage): void {
     const proxy = this.#options.authentication()?.frontProxy;
     delete headers.authorization;

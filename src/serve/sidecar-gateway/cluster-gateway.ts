@@ -53,7 +53,7 @@ export interface ClusterGateway {
   readonly done: Promise<void>;
 }
 
-/** Starts the gateway of a cluster: wishes come from a watch of the pods, reports become conditions of theirs. */
+/** Starts the gateway of a cluster: desired states come from a watch of the pods, reports become their conditions. */
 export function startGateway(options: ClusterGatewayOptions): ClusterGateway {
   const { client, clock, log, signal } = options;
   const pods = new Reflector<GatewayPod>({
@@ -149,7 +149,7 @@ export function startGateway(options: ClusterGatewayOptions): ClusterGateway {
   };
 }
 
-/** Thousands of pods are held: only what wishes and conditions need. */
+/** Thousands of pods are held: only what desired states and conditions need. */
 function slim({ metadata, spec, status }: GatewayPod): GatewayPod {
   const { name, namespace, uid, resourceVersion, deletionTimestamp, labels, annotations } = metadata;
   const others = (spec?.initContainers ?? [])

@@ -9,7 +9,7 @@ export interface PodIdentity {
   readonly expiresMs: number;
 }
 
-/** Whose pod's token it is; a text says why it is none. A throw means that nobody knows. */
+/** Whose pod's token it is; a text says why it is none. A throw means that the answer is unknown. */
 export type PodTokenReviewer = (token: string) => Promise<PodIdentity | string>;
 
 interface TokenReview {

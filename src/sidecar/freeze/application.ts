@@ -20,7 +20,7 @@ export interface ModeContext {
 const stopWaitMs = 5000;
 const mostRounds = 10;
 
-/** @throws SidecarError Traced or Stopped when somebody but this process's own helper holds the application */
+/** @throws SidecarError Traced or Stopped when another program than this process's own helper traces or stopped the application */
 export function refuseHeld(proc: string, processes: readonly ProcessFacts[]): void {
   const traced = processes.find(({ tracer }) => tracer !== 0 && readProcess(proc, tracer)?.parent !== process.pid);
   if (traced)
@@ -82,7 +82,7 @@ export async function awaitStopped(proc: string, processes: readonly ProcessId[]
   return frozen;
 }
 
-/** A process stands as it was left: alive, all threads stopped, none of them ran, nobody traces it. */
+/** A process stands as it was left: alive, all threads stopped, none of them ran, no debugger traces it. */
 export function stoodStill(proc: string, frozen: FrozenProcess): boolean {
   const facts = readProcess(proc, frozen.pid);
   const threads = readThreads(proc, frozen.pid);
@@ -96,7 +96,7 @@ export function stoodStill(proc: string, frozen: FrozenProcess): boolean {
 }
 
 /**
- * Sends a signal to each process, by pidfd as long as a helper can be had: children before their parents, as a parent that
+ * Sends a signal to each process, by pidfd as long as there is a helper: children before their parents, as a parent that
  * runs would see its children stand.
  *
  * @throws SidecarError SignalDenied

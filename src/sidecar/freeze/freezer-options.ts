@@ -6,7 +6,7 @@ import { type DrainLimits, defaultDrainLimits } from "../sockets.ts";
 export interface FreezerLimits {
   readonly preflight: PreflightLimits;
   readonly drain: DrainLimits;
-  /** A freeze ends by itself after this, whoever is silent. */
+  /** A freeze ends by itself after this, also without any message. */
   readonly longestFreezeMs: number;
   /** How often a frozen application is looked at. */
   readonly watchMs: number;

@@ -20,7 +20,7 @@ type Report = Omit<SidecarReport, "type">;
 
 /** Signals that ask a process to end: HUP, INT, QUIT, TERM. */
 const endingSignals = [1, 2, 3, 15].reduce((bits, signal) => bits | (1n << BigInt(signal - 1)), 0n);
-/** How an earlier end of a freeze is told once the application is to run anyway. */
+/** How an earlier end of a freeze is reported once the application has to run anyway. */
 const remembered: Partial<Record<SidecarReport["state"], string>> = {
   Refused: "it was not frozen when that was wanted last",
   Failed: "freezing failed when that was wanted last",
@@ -31,7 +31,7 @@ const busyTries = 5;
 
 /**
  * Freezes the application beside this sidecar, gives its memory back, and brings both again. Each step is in the journal
- * before it is taken, so `start` recovers from a sidecar killed anywhere. The application never runs on in doubt: when a
+ * before it is taken, so `start` recovers from a sidecar killed anywhere. The application never runs on in an uncertain state: when a
  * page may be missing, its processes are killed and the kubelet starts the container anew.
  */
 export class Freezer {
@@ -64,13 +64,13 @@ export class Freezer {
     return this.#report;
   }
 
-  /** Takes up what an earlier sidecar left: goes on in Standby, ends what was half done, kills what is in doubt. Once, first. */
+  /** Takes up what an earlier sidecar left: continues in Standby, ends what was half done, kills an application in an uncertain state. Called once, first. */
   start(): Promise<SidecarReport> {
     return this.#inTurn(() => this.#recover());
   }
 
   /**
-   * Freezes in this mode or the next one that can be had. In Standby it does nothing.
+   * Freezes in this mode or the next one that is possible. In Standby it does nothing.
    *
    * @param beside ids of containers that run on
    */
@@ -183,7 +183,7 @@ export class Freezer {
     this.#say({ state, reason, message });
   }
 
-  /** @returns why this mode cannot be had; nothing when the application is frozen */
+  /** @returns why this mode is not possible; nothing when the application is frozen */
   async #tryMode(mode: StandbyMode, note: string): Promise<SidecarError | undefined> {
     for (let attempt = 1; ; attempt++) {
       this.#write({ state: "Freezing", mode, note: note === "" ? undefined : note });
@@ -256,7 +256,7 @@ export class Freezer {
 
   async #thaw(): Promise<void> {
     if (this.#entry.state === "Online") {
-      // It runs; why it was not frozen stays told, as whoever looks for the reason comes later.
+      // It runs; why it was not frozen stays reported, for people who look for the reason later.
       const { state, reason, message } = this.#report;
       if (state !== "Online") await this.#awaitAnswer([], `${remembered[state] ?? state}: ${reason}: ${message}`);
       return;
