@@ -19,7 +19,7 @@ import { capacityColumns } from "../capacity/demand.ts";
 import { isTimeZone } from "../series/calendar.ts";
 import type { Series } from "../series/series.ts";
 import { type NamedHistories, readHistories } from "./backtest-input.ts";
-import { type Command, type Io, UsageError, type Values } from "./command.ts";
+import { type Command, type Io, numberOf, UsageError, type Values } from "./command.ts";
 
 export const command: Command = {
   name: "backtest",
@@ -293,14 +293,4 @@ function showProgress({ stderr }: Io, workloads: number) {
       if (isTerminal && said !== "") stderr.write("\r\x1b[K");
     },
   };
-}
-
-function numberOf(values: Values, name: string, least: number, most: number): number {
-  const text = String(values[name]);
-  const number = Number(text);
-  if (text.trim() === "" || !(number >= least && number <= most))
-    throw new UsageError(
-      `--${name} ${text} is not a number ${least === Number.MIN_VALUE ? "above 0" : `from ${least} to ${most}`}`,
-    );
-  return number;
 }

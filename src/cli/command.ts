@@ -96,3 +96,27 @@ export function helpOf(command: Command): string {
     "",
   ].join("\n");
 }
+
+/**
+ * An option's number.
+ *
+ * @param least `Number.MIN_VALUE` means above 0
+ * @throws UsageError with the range
+ */
+export function numberOf(values: Values, name: string, least: number, most: number): number {
+  const text = String(values[name]);
+  const number = Number(text);
+  if (text.trim() === "" || !(number >= least && number <= most))
+    throw new UsageError(
+      `--${name} ${text} is not a number ${least === Number.MIN_VALUE ? "above 0" : `from ${least} to ${most}`}`,
+    );
+  return number;
+}
+
+/** The same for a whole number. */
+export function wholeNumberOf(values: Values, name: string, least: number, most: number): number {
+  const number = Number(values[name]);
+  if (values[name] === "" || !Number.isInteger(number) || number < least || number > most)
+    throw new UsageError(`--${name} is a whole number from ${least} to ${most}, not "${values[name]}"`);
+  return number;
+}

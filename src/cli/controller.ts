@@ -8,7 +8,7 @@ import type { Registry } from "prom-client";
 import { runControllers } from "../controllers/run.ts";
 import { connect } from "../kube/client/client.ts";
 import { createLog, createRegistry, type Level } from "../telemetry.ts";
-import { type Command, type Io, UsageError, type Values } from "./command.ts";
+import { type Command, type Io, UsageError, type Values, wholeNumberOf } from "./command.ts";
 
 export const command: Command = {
   name: "controller",
@@ -67,7 +67,7 @@ async function run(values: Values, positionals: readonly string[], io: Io): Prom
   if (positionals.length > 0)
     throw new UsageError(`"${positionals[0]}" is not expected; the controller takes options only`);
   const externalPrograms = programsOf(String(values["external-programs"]));
-  const number = (name: string, least: number, most: number) => numberOf(values, name, least, most);
+  const number = (name: string, least: number, most: number) => wholeNumberOf(values, name, least, most);
   const level = String(values["log-level"]);
   if (!["debug", "info", "warn", "error"].includes(level))
     throw new UsageError(`--log-level is debug, info, warn or error, not "${level}"`);
@@ -142,13 +142,6 @@ async function historyFileOf(file: string): Promise<string> {
     throw refuse(`this user may not write to ${folder}; SQLite makes files beside the history`);
   });
   return file;
-}
-
-function numberOf(values: Values, name: string, least: number, most: number): number {
-  const value = Number(values[name]);
-  if (values[name] === "" || !Number.isInteger(value) || value < least || value > most)
-    throw new UsageError(`--${name} is a whole number from ${least} to ${most}, not "${values[name]}"`);
-  return value;
 }
 
 /** `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet. */

@@ -11,7 +11,7 @@ import { type Display, runDemo } from "../demo/run.ts";
 import { describeSpeed, describeSummary } from "../demo/summary.ts";
 import { TerminalDisplay } from "../demo/terminal.ts";
 import { historyEndMs, layTrace, objectName, type Trace, trailingMean } from "../demo/trace.ts";
-import { type Command, type Io, UsageError, type Values } from "./command.ts";
+import { type Command, type Io, numberOf, UsageError, type Values } from "./command.ts";
 import { readHeader, readRows, stepOf } from "./read-history.ts";
 
 export const command: Command = {
@@ -104,14 +104,6 @@ function displayOf(io: Io, isJson: boolean): Display {
 
 function columnsOf({ stdout }: Io): number {
   return (stdout as WriteStream).columns ?? 120;
-}
-
-function numberOf(values: Values, name: string, least: number, most: number): number {
-  const text = String(values[name]);
-  const number = Number(text);
-  if (text.trim() === "" || !(number >= least && number <= most))
-    throw new UsageError(`--${name} ${text} is not a number from ${least} to ${most}`);
-  return number;
 }
 
 function durationOf({ duration }: Values): number | undefined {

@@ -92,11 +92,11 @@ export class Applier {
     const count = (outcome: string) => metrics?.applies.inc({ resource: describe(resource), outcome });
     const key = keyOf(wanted);
     const memory = memoryKey(resource, key, subresource);
-    const wish = wishOf(wanted);
-    const wantedHash = digest(wish);
+    const fields = fieldsOf(wanted);
+    const wantedHash = digest(fields);
     const last = this.#last.get(memory);
     if (cached && last?.uid === cached.metadata.uid && last?.wanted === wantedHash) {
-      if (last.answered === digest(project(cached, wish))) {
+      if (last.answered === digest(project(cached, fields))) {
         count("Skipped");
         return { outcome: "Skipped", object: cached };
       }
@@ -109,7 +109,7 @@ export class Applier {
     const body = { ...wanted, apiVersion: apiVersionOf(resource), kind: resource.kind, metadata };
     try {
       const object = await client.patch<T>(resource, key, "Apply", body, { ...call, subresource, fieldManager, force });
-      const answered = digest(project(object, wish));
+      const answered = digest(project(object, fields));
       this.#last.set(memory, { uid: object.metadata.uid, wanted: wantedHash, answered });
       const same = cached && cached.metadata.resourceVersion === object.metadata.resourceVersion;
       const outcome = same ? "Unchanged" : "Applied";
@@ -128,7 +128,7 @@ function memoryKey(resource: Resource, key: ObjectKey, subresource: string | und
 }
 
 /** What is wanted, without what only addresses the object or guards the write. */
-function wishOf(wanted: KubeObject): Record<string, unknown> {
+function fieldsOf(wanted: KubeObject): Record<string, unknown> {
   const { apiVersion: _a, kind: _k, ...rest } = wanted;
   const { resourceVersion: _r, uid: _u, ...metadata } = wanted.metadata;
   return { ...rest, metadata };
