@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { DecisionReason } from "../../../src/decide/decision.ts";
 import { decisionReasons } from "../../../src/decide/decision.ts";
 import { decisionMessage, type MessageInputs } from "../../../src/decide/decision-message.ts";
-import type { LiveDemand } from "../../../src/decide/metric/metric-demand.ts";
+import { liveDemand } from "./live-demand.ts";
 
 function said(
   reason: DecisionReason,
@@ -26,28 +26,7 @@ function said(
   });
 }
 
-const live: LiveDemand = {
-  kind: "Live",
-  observed: 6.5,
-  wanted: 8,
-  method: "Learned",
-  usesForecast: true,
-  isCut: false,
-  isCoarse: false,
-  verdict: {
-    isTrusted: true,
-    reason: "AsExpected",
-    message: "",
-    error: 0,
-    relativeError: 0,
-    coverage: 1,
-    samples: 0,
-    isCompared: false,
-    hasDrifted: false,
-  },
-  burst: undefined,
-  silentMs: 0,
-};
+const live = liveDemand;
 
 describe("a decision's sentence", () => {
   test("says that a size stays only where it is the present one, and in good grammar", () => {

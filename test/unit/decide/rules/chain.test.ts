@@ -5,32 +5,12 @@ import type { MetricDemand } from "../../../../src/decide/metric/metric-demand.t
 import type { Proposal } from "../../../../src/decide/providers/select-proposal.ts";
 import { applyRules, chain } from "../../../../src/decide/rules/chain.ts";
 import type { Situation } from "../../../../src/decide/rules/rule.ts";
+import { liveDemand } from "../live-demand.ts";
 import { nowMs } from "../workload.ts";
 
 const predictive = (replicas: number): Proposal => ({ provider: "Predictive", priority: 0, replicas });
 const unknown: MetricDemand = { kind: "Unknown", silentMs: Number.POSITIVE_INFINITY };
-const late: MetricDemand = {
-  kind: "Live",
-  observed: 3,
-  wanted: 3,
-  method: "Learned",
-  usesForecast: true,
-  isCut: false,
-  isCoarse: false,
-  verdict: {
-    isTrusted: true,
-    reason: "AsExpected",
-    message: "",
-    error: 0,
-    relativeError: 0,
-    coverage: 1,
-    samples: 0,
-    isCompared: false,
-    hasDrifted: false,
-  },
-  burst: undefined,
-  silentMs: 30_000,
-};
+const late: MetricDemand = { ...liveDemand, observed: 3, wanted: 3, silentMs: 30_000 };
 
 /** A workload of eight pods, kept at eight until now, for which four are proposed. */
 function situation(more: Partial<Situation> = {}): Situation {
